@@ -1,0 +1,118 @@
+"""The Cache protocol: what the index knows, ready to be asked, and what changed, in order.
+
+A cache may forget; it must never invent. All it holds can be rebuilt from the storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from packaging.utils import NormalizedName
+
+from app.models import Change, File, Project, ProjectSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What to search for: case-insensitive substrings of normalised names and of summaries.
+
+    ``operator`` joins the terms within ``names`` and within ``summaries``; between the
+    two it is always "or". Without any term everything matches.
+    """
+
+    names: tuple[str, ...] = ()
+    summaries: tuple[str, ...] = ()
+    operator: Literal["and", "or"] = "or"
+
+
+class Cache(Protocol):
+    """What the index knows.
+
+    Every change has a serial, a whole number that only grows, across restarts and
+    ``clear`` too. It is given under the same lock or transaction that makes the change
+    visible: a reader that has seen serial *n* has missed nothing below *n*. Methods raise
+    errors.CacheUnavailable when the cache cannot be asked.
+    """
+
+    async def project(self, name: NormalizedName) -> Project | None:
+        """The project with all its files (deleted ones too, in any order); one round trip.
+
+        Deleted projects are returned as such; None means that the name is not known.
+        """
+        ...
+
+    async def file(self, name: NormalizedName, filename: str) -> File | None:
+        """One file in whatever state, looked up through its project."""
+        ...
+
+    async def projects(
+        self, *, after: str = "", limit: int | None = None
+    ) -> Sequence[ProjectSummary]:
+        """The projects that exist (models.Project.exists), by name, beginning after ``after``."""
+        ...
+
+    async def search(
+        self, query: Query, *, after: str = "", limit: int | None = None
+    ) -> Sequence[ProjectSummary]:
+        """Those of ``projects`` that match; a project's summary is that of its newest release."""
+        ...
+
+    async def save(self, file: File, change: Change) -> int:
+        """Record the file and the change at once; returns the change's serial.
+
+        The newer event wins: where the cache holds the same or a later ``sequence`` of
+        this file nothing changes and the project's present serial is returned. The project
+        must have been saved before.
+        """
+        ...
+
+    async def save_project(self, project: Project, change: Change) -> int:
+        """The same for the project's own facts; ``project.files`` is not looked at."""
+        ...
+
+    async def restore(self, projects: Sequence[Project], change: Change) -> int:
+        """Bulk repair: bring each project and each of its files up to the state given.
+
+        Newer events win, one by one; nothing is removed. One Change (a copy of ``change``
+        with the project's name) per project that differs, none for those that agree. A
+        project that the cache did not know gets ``project.serial`` where that is not 0,
+        else, like any that differs, the serial of its change. Returns how many differed.
+        """
+        ...
+
+    async def forget(self, name: NormalizedName, filename: str | None, change: Change) -> int:
+        """Drop a file (None: the whole project) that the storage does not hold."""
+        ...
+
+    async def record(self, change: Change) -> int:
+        """Record a change that concerns no project, such as one of access."""
+        ...
+
+    async def serial(self) -> int:
+        """The serial of the newest change; 0 where there never was one."""
+        ...
+
+    async def shown_serial(self) -> int:
+        """The greatest serial of any project, deleted ones included; 0 without projects."""
+        ...
+
+    async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
+        """The changes with a serial above ``after``, ascending, the first ``limit`` of them."""
+        ...
+
+    async def clear(self, floor: int = 0) -> None:
+        """Forget everything, and that it was built.
+
+        Later serials exceed ``floor`` and every serial given before.
+        """
+        ...
+
+    async def built(self) -> bool:
+        """Whether the cache was completely built (since the last ``clear``)."""
+        ...
+
+    async def set_built(self) -> None:
+        """Say that it is complete."""
+        ...

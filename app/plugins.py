@@ -1,0 +1,69 @@
+"""URL scheme → backend: ours, or an installed distribution's entry point.
+
+A backend's module is imported only when its scheme is asked for, so that a vendor's SDK
+need not be there until then. Third parties name a ``connect`` function under one of the
+entry-point groups ``pypicloud.storage``, ``pypicloud.cache`` and ``pypicloud.access``, the
+entry point's name being the URL scheme; ours cannot be replaced that way.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from app import errors
+
+Kind = Literal["storage", "cache", "access"]
+Connect = Callable[[str, Mapping[str, Any]], AbstractAsyncContextManager[Any]]
+"""Opens a backend: the URL and the options of its settings group."""
+
+OURS: Mapping[Kind, Mapping[str, str]] = {
+    "storage": {
+        "file": "app.storage.file",
+        "memory": "app.storage.memory",
+    },
+    "cache": {
+        "sqlite+aiosqlite": "app.cache.sql",
+        "memory": "app.cache.memory",
+    },
+    "access": {
+        "sqlite+aiosqlite": "app.access.sql",
+    },
+}
+
+
+def backend(kind: Kind, url: str) -> Connect:
+    """The ``connect`` of the backend that ``url`` names.
+
+    Raises errors.Misconfigured for a scheme nobody provides, and for a backend whose
+    libraries are not installed.
+    """
+    scheme, colon, _ = url.partition(":")
+    if not colon:
+        raise errors.Misconfigured(f"{kind} URL without a scheme; known schemes: {_known(kind)}")
+    if scheme in OURS[kind]:
+        return _ours(kind, scheme)
+    for entry_point in entry_points(group=f"pypicloud.{kind}", name=scheme):
+        connect: Connect = entry_point.load()
+        return connect
+    raise errors.Misconfigured(
+        f"No {kind} for the URL scheme {scheme!r}; known schemes: {_known(kind)}"
+    )
+
+
+def _ours(kind: Kind, scheme: str) -> Connect:
+    try:
+        connect: Connect = importlib.import_module(OURS[kind][scheme]).connect
+    except ModuleNotFoundError as missing:
+        raise errors.Misconfigured(
+            f"The {kind} for {scheme!r} needs {missing.name}, which is not installed"
+        ) from missing
+    return connect
+
+
+def _known(kind: Kind) -> str:
+    theirs = {entry_point.name for entry_point in entry_points(group=f"pypicloud.{kind}")}
+    return ", ".join(sorted({*OURS[kind], *theirs}))
