@@ -34,11 +34,12 @@ class Kind(StrEnum):
 
 
 class FileState(StrEnum):
-    """What became of a file; its bytes outlive its deletion for a while."""
+    """What became of a file. A deleted one can be restored until its bytes are purged."""
 
     PUBLISHED = "published"
     QUARANTINED = "quarantined"
     DELETED = "deleted"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,8 @@ class File:
     ``yanked`` is None for a file that is not yanked, else the reason, which may be
     empty (PEP 592). ``metadata_sha256`` is of the core metadata kept beside the
     bytes; it is offered to clients only where ``metadata_static`` (PEP 658, PEP 643).
-    ``sequence`` and ``head`` are the number and the sha256 of its newest event.
+    ``sequence``, ``head`` and ``changed`` are the number, the sha256 and the time of its
+    newest event.
     ``generation`` is that of the project it was published into.
     """
 
@@ -78,6 +80,7 @@ class File:
     hashes: Hashes
     blob: str
     upload_time: datetime
+    changed: datetime
     uploader: Actor
     generation: str
     sequence: int
