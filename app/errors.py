@@ -25,6 +25,7 @@
     ├── Unavailable                    try again later; nothing is known to be wrong
     │   ├── StorageUnavailable
     │   ├── CacheUnavailable
+    │   ├── AccessUnavailable
     │   ├── IndexNotReady              the cache was never completely built
     │   └── Busy                       a bounded pool is full
     ├── Corrupt                        the truth contradicts itself
@@ -168,6 +169,10 @@ class StorageUnavailable(Unavailable):
 
 class CacheUnavailable(Unavailable):
     """The cache does not answer."""
+
+
+class AccessUnavailable(Unavailable):
+    """The users and grants cannot be asked."""
 
 
 class IndexNotReady(Unavailable):
