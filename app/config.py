@@ -37,6 +37,7 @@ from pydantic_settings import (
 )
 
 from app import errors
+from app.access import principals
 
 PREFIX = "PYPICLOUD_"
 CONFIG = f"{PREFIX}CONFIG"
@@ -47,7 +48,6 @@ _SIZES |= {"g": 2**30, "gib": 2**30, "t": 2**40, "tib": 2**40}
 _SIZES |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _DURATIONS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)\Z", re.ASCII)
-_PRINCIPAL = re.compile(r"everyone\Z|authenticated\Z|(?:user|group):[^\s:,]+\Z")
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*\Z")
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|\[[0-9A-Fa-f:.]+\]\Z")
 _PUBLIC_URL = re.compile(r"https?://(?P<host>\[[^]]*\]|[^/:]+)(?::\d{1,5})?(?P<path>(?:/.*)?)\Z")
@@ -79,11 +79,10 @@ def _words(value: object) -> object:
 
 
 def _principals(value: frozenset[str]) -> frozenset[str]:
-    value = value - {"", "none"}
-    for principal in value:
-        if not _PRINCIPAL.match(principal):
-            raise ValueError("principals are everyone, authenticated, user:NAME and group:NAME")
-    return value
+    try:
+        return principals.principals(value - {"", "none"})
+    except errors.InvalidName as wrong:
+        raise ValueError(str(wrong)) from None
 
 
 def _hosts(value: frozenset[str]) -> frozenset[str]:
