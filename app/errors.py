@@ -12,6 +12,7 @@
     ├── Invalid (ValueError)           the request itself is wrong
     │   ├── InvalidName
     │   ├── InvalidUpload
+    │   │   └── ActionGone             an upload action of former times
     │   └── InvalidPassword
     ├── Refused                        well formed, but not allowed
     │   ├── FileExists                 the filename holds other bytes
@@ -92,6 +93,13 @@ class InvalidName(Invalid):
 
 class InvalidUpload(Invalid):
     """The form or the distribution breaks a rule; the message says which."""
+
+
+class ActionGone(InvalidUpload):
+    """An ``:action`` that indexes took in former times (submit, submit_pkg_info, doc_upload)."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"The action '{action}' is gone; upload files with 'file_upload'.")
 
 
 class InvalidPassword(Invalid):
