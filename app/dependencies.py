@@ -60,6 +60,11 @@ def get_access(request: Request) -> Access:
     return _state(request)["access"]
 
 
+def get_defaults(request: Request) -> policy.Defaults:
+    """The rights on projects without grants of their own."""
+    return _state(request)["defaults"]
+
+
 def get_inspectors(request: Request) -> Inspectors:
     """The child processes that look into archives."""
     return _state(request)["inspectors"]
@@ -79,6 +84,7 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 IndexDep = Annotated[Index, Depends(get_index)]
 PagesDep = Annotated[Pages, Depends(get_pages)]
 AccessDep = Annotated[Access, Depends(get_access)]
+DefaultsDep = Annotated[policy.Defaults, Depends(get_defaults)]
 InspectorsDep = Annotated[Inspectors, Depends(get_inspectors)]
 BaseUrlDep = Annotated[str, Depends(get_base_url)]
 
@@ -157,9 +163,7 @@ def may(permission: Permission) -> Callable[..., Awaitable[Identity | None]]:
     async def allowed(
         request: Request, project: ProjectDep, identity: IdentityDep, index: IndexDep
     ) -> Identity | None:
-        found = await index.project(project)
-        generation = None if found is None else found.generation
-        await authorize(request, identity, permission, project, generation)
+        await authorize(request, identity, permission, project, await index.generation(project))
         return identity
 
     return allowed

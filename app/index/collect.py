@@ -1,0 +1,84 @@
+"""Remove bytes that nobody can ask for any more: of deleted files, and of dead attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ulid import ULID
+
+from app import errors
+from app.index import blobs, pending
+from app.index.journal import Journal
+from app.index.manage import Curator
+from app.models import Actor, FileState, Project
+from app.storage.base import Storage
+
+SYSTEM = Actor(kind="system", id="collect")
+
+
+@dataclass(slots=True)
+class Collected:
+    """What one round removed."""
+
+    purged: int = 0
+    orphans: int = 0
+
+
+class Collector:
+    """Purges deleted files after their grace, and sweeps blobs that no event names."""
+
+    def __init__(self, storage: Storage, curator: Curator, *, grace: timedelta) -> None:
+        self._storage = storage
+        self._curator = curator
+        self._grace = grace
+        self._journal = Journal(storage)
+
+    async def run(self) -> Collected:
+        """One round over the whole storage."""
+        collected = Collected()
+        async for chains in self._journal.chains():
+            found = await self._journal.read(chains)
+            if found.project is not None and not found.broken:
+                await self._purge(found.project, collected)
+        await self._sweep(collected)
+        return collected
+
+    async def _purge(self, project: Project, collected: Collected) -> None:
+        now = datetime.now(UTC)
+        for file in project.files:
+            if file.state is FileState.DELETED and now - file.changed >= self._grace:
+                # The event comes first: from then on nothing restores the file.
+                purged = await self._curator.purge(file, SYSTEM)
+                if purged.state is FileState.PURGED:
+                    await blobs.remove(self._storage, file.blob)
+                    collected.purged += 1
+
+    async def _sweep(self, collected: Collected) -> None:
+        """Attempts that no event names, begun so long ago that none will."""
+        name, live = "", frozenset[str]()
+        async for stored in self._storage.scan(blobs.ROOT):
+            _, project, attempt, _ = stored.key.split("/")
+            if not _is_dead(attempt):
+                continue
+            if project != name:
+                name, live = project, await self._attempts(project)
+            if attempt not in live:
+                await self._storage.delete(stored.key)
+                collected.orphans += 1
+
+    async def _attempts(self, name: str) -> frozenset[str]:
+        """The attempts that the events of a project name."""
+        found = await self._journal.whole(name)
+        if found is None:
+            return frozenset()
+        if found.project is None or found.broken:
+            raise errors.JournalBroken(f"{name} has a broken journal; nothing is swept")
+        files = (file for file in found.project.files if file.state is not FileState.PURGED)
+        return frozenset(
+            file.blob.split("/")[2] for file in files if file.blob.startswith(blobs.ROOT)
+        )
+
+
+def _is_dead(attempt: str) -> bool:
+    return datetime.now(UTC) - ULID.from_str(attempt).datetime >= pending.LIFE

@@ -1,0 +1,123 @@
+"""The journal in the storage: reading chains of events and adding to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+
+from app import errors, events
+from app.events import Event
+from app.models import File, Project
+from app.storage.base import Storage, read
+
+ROOT = "journal/"
+PROJECT = "@project"
+
+
+def chain(name: str, filename: str | None) -> str:
+    """The prefix of the keys of one chain; None is the project's own."""
+    return f"{ROOT}{name}/{filename or PROJECT}/"
+
+
+def key(name: str, filename: str | None, sequence: int) -> str:
+    """The key of one event."""
+    return f"{chain(name, filename)}{sequence:010d}.json"
+
+
+@dataclass(slots=True)
+class Chains:
+    """The keys of all chains of one project, as a listing found them."""
+
+    name: NormalizedName
+    own: list[str] = field(default_factory=list)
+    files: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A project as the journal tells it, and which of its chains could not be read."""
+
+    project: Project | None
+    broken: Mapping[str, str]
+
+
+class Journal:
+    """All chains of one storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def records(self, name: str, filename: str | None) -> list[bytes]:
+        """The events of one chain, oldest first; empty where there are none."""
+        keys = [stored.key async for stored in self._storage.scan(chain(name, filename))]
+        return await self._read(keys)
+
+    async def file(self, name: str, filename: str) -> File | None:
+        """The file as it stands now. Raises errors.JournalBroken."""
+        records = await self.records(name, filename)
+        return events.fold_file(records) if records else None
+
+    async def project(self, name: str) -> Project | None:
+        """The project as it stands now, without its files. Raises errors.JournalBroken."""
+        records = await self.records(name, None)
+        return events.fold_project(records) if records else None
+
+    async def append(self, event: Event) -> bytes | None:
+        """Write one event; its bytes, or None where another took its place first."""
+        record = events.encode(event)
+        if len(record) > events.EVENT_LIMIT:
+            raise errors.InvalidUpload("The metadata of this distribution is too large.")
+        at = key(event.project, event.filename, event.seq)
+        return record if await self._storage.create(at, record) else None
+
+    async def chains(self, name: str | None = None) -> AsyncIterator[Chains]:
+        """The chains of every project, or of one, in the order of names' keys."""
+        prefix = ROOT if name is None else f"{ROOT}{name}/"
+        found: Chains | None = None
+        async for stored in self._storage.scan(prefix):
+            parts = stored.key.removeprefix(ROOT).split("/")
+            if len(parts) != 3:  # not ours: somebody put it there by hand
+                continue
+            project, filename, _ = parts
+            if found is None or found.name != project:
+                if found is not None:
+                    yield found
+                found = Chains(NormalizedName(project))
+            if filename == PROJECT:
+                found.own.append(stored.key)
+            else:
+                found.files.setdefault(filename, []).append(stored.key)
+        if found is not None:
+            yield found
+
+    async def read(self, chains: Chains) -> Reading:
+        """Read and fold every chain of a project; broken ones are left out and named."""
+        keys = [*chains.own, *(key for keys in chains.files.values() for key in keys)]
+        records = dict(zip(keys, await self._read(keys), strict=True))
+        broken: dict[str, str] = {}
+        files: list[File] = []
+        for filename, own in chains.files.items():
+            try:
+                files.append(events.fold_file([records[key] for key in own]))
+            except errors.JournalBroken as why:
+                broken[filename] = str(why)
+        project: Project | None = None
+        try:
+            project = events.fold_project([records[key] for key in chains.own], files)
+        except errors.JournalBroken as why:
+            broken[PROJECT] = str(why)
+        return Reading(project, broken)
+
+    async def whole(self, name: str) -> Reading | None:
+        """One project with all its files, read now; None where nothing is recorded."""
+        async for chains in self.chains(name):
+            return await self.read(chains)
+        return None
+
+    async def _read(self, keys: list[str]) -> list[bytes]:
+        return await asyncio.gather(
+            *(read(self._storage, key, limit=events.EVENT_LIMIT) for key in keys)
+        )

@@ -1,0 +1,62 @@
+"""What a running service does beside answering: build, reconcile, collect, note serials."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from app import errors
+from app.index import Index
+
+COLLECT_EVERY = timedelta(hours=24)
+RETRY = timedelta(seconds=2)
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def keep(index: Index, *, reconcile_every: timedelta) -> AsyncIterator[None]:
+    """Keep an index while the block runs.
+
+    A cache that was never completely built is built first, in the background: readers are
+    told that the index is not ready until then.
+    """
+    tasks = [
+        asyncio.create_task(_build(index)),
+        asyncio.create_task(_every(reconcile_every, index.reconcile)),
+        asyncio.create_task(_every(COLLECT_EVERY, index.collect, first=COLLECT_EVERY)),
+        asyncio.create_task(index.notes.run()),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await index.notes.flush()
+
+
+async def _build(index: Index) -> None:
+    while True:
+        try:
+            if not await index.ready():
+                await index.reindex()
+            return
+        except errors.PypicloudError as why:
+            logger.error("the index cannot be built: %s", why)
+            await asyncio.sleep(RETRY.total_seconds())
+
+
+async def _every(
+    pause: timedelta, work: Callable[[], Awaitable[object]], *, first: timedelta = timedelta(0)
+) -> None:
+    await asyncio.sleep(first.total_seconds())
+    while True:
+        try:
+            await work()
+        except errors.PypicloudError as why:
+            logger.warning("will be tried again: %s", why)
+        await asyncio.sleep(pause.total_seconds())

@@ -1,0 +1,167 @@
+"""The upload path: marker, blob, claim, event, cache, marker away."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ulid import ULID
+
+from app import errors, events
+from app.cache.base import Cache
+from app.events import Event, Publication
+from app.index import blobs, pending
+from app.index.commit import Commits
+from app.index.journal import Journal
+from app.models import Actor, File, FileState, Kind, Project, Status
+from app.storage.base import Storage
+from app.upload.distribution import Distribution
+
+CLOSED = (Status.ARCHIVED, Status.QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What an upload came to: the file, and whether it is new."""
+
+    file: File
+    new: bool
+
+
+class Publisher:
+    """Publishes distributions that passed every check."""
+
+    def __init__(self, storage: Storage, cache: Cache, commits: Commits) -> None:
+        self._storage = storage
+        self._cache = cache
+        self._commits = commits
+        self._journal = Journal(storage)
+
+    async def publish(self, distribution: Distribution, actor: Actor) -> Published:
+        """Publish a distribution; the same bytes again change nothing.
+
+        Raises errors.FileExists, errors.FilenameUsed, errors.ProjectClosed,
+        errors.InvalidUpload (a second sdist of a release) and errors.Unavailable.
+        """
+        project, records = await asyncio.gather(
+            self._journal.project(distribution.project),
+            self._journal.records(distribution.project, distribution.filename),
+        )
+        if project is not None:
+            self._refuse_closed(project)
+        if records:
+            return await self._repeated(distribution, project, records)
+        await self._refuse_second_sdist(distribution)
+        return await self._first(distribution, project, actor)
+
+    def _refuse_closed(self, project: Project) -> None:
+        if not project.deleted and project.status in CLOSED:
+            raise errors.ProjectClosed(project.name, project.status)
+
+    async def _refuse_second_sdist(self, distribution: Distribution) -> None:
+        if distribution.kind is not Kind.SDIST:
+            return
+        project = await self._cache.project(distribution.project)
+        release = project.release(distribution.version) if project else ()
+        if any(file.kind is Kind.SDIST for file in release):
+            raise errors.InvalidUpload("Only one sdist may be uploaded per release.")
+
+    async def _repeated(
+        self, distribution: Distribution, project: Project | None, records: list[bytes]
+    ) -> Published:
+        """The filename has a history: the same bytes succeed, all else is refused."""
+        file = events.fold_file(records)
+        gone = file.state in (FileState.DELETED, FileState.PURGED)
+        if gone or project is None or project.deleted or file.generation != project.generation:
+            raise errors.FilenameUsed
+        if file.hashes.sha256 != distribution.hashes.sha256:
+            raise errors.FileExists(file.filename, file.hashes.blake2b_256)
+        known = await self._cache.file(file.project, file.filename)
+        if known is None or known.sequence < file.sequence:  # the first attempt ended too early
+            await self._commits.tell(records, events.decode(records[-1]))
+        return Published(file, new=False)
+
+    async def _first(
+        self, distribution: Distribution, project: Project | None, actor: Actor
+    ) -> Published:
+        blob = blobs.new_key(distribution.project, distribution.filename)
+        marker = pending.marker(distribution.project, distribution.filename, sequence=1, blob=blob)
+        await pending.put(self._storage, marker)
+        try:
+            await blobs.store(self._storage, blob, distribution)
+            if project is None or project.deleted:
+                project = await self._claim(distribution, actor)
+            if not marker.may_commit(datetime.now(UTC)):
+                raise errors.StorageUnavailable("The upload took too long; send it again.")
+        except errors.PypicloudError:
+            await self._abandon(marker, blob)
+            raise
+        event = _publication(distribution, actor, blob, project.generation)
+        # Should this fail, nobody knows whether it happened: marker and blob stay for the
+        # reconciler, which reads what stands there.
+        record = await self._journal.append(event)
+        if record is None:
+            await self._abandon(marker, blob)
+            return await self.publish(distribution, actor)
+        await self._commits.tell([record], event)
+        await self._commits.settle(marker)
+        return Published(events.fold_file([record]), new=True)
+
+    async def _abandon(self, marker: pending.Marker, blob: str) -> None:
+        await blobs.remove_if_possible(self._storage, blob)
+        await self._commits.settle(marker)
+
+    async def _claim(self, distribution: Distribution, actor: Actor) -> Project:
+        """Take a name that is new or was deleted; of racing uploads one claims it."""
+        name = distribution.project
+
+        def claim(records: Sequence[bytes]) -> Event | None:
+            if records:
+                project = events.fold_project(records)
+                self._refuse_closed(project)
+                if not project.deleted:
+                    return None
+            return Event(
+                v=events.VERSION,
+                seq=len(records) + 1,
+                type="claim",
+                time=datetime.now(UTC),
+                actor=actor,
+                project=name,
+                generation=str(ULID()),
+                prev=events.digest(records[-1]) if records else None,
+                display_name=distribution.display_name,
+            )
+
+        added = await self._commits.to_project(name, claim)
+        return events.fold_project(added.records)
+
+
+def _publication(distribution: Distribution, actor: Actor, blob: str, generation: str) -> Event:
+    return Event(
+        v=events.VERSION,
+        seq=1,
+        type="publish",
+        time=datetime.now(UTC),
+        actor=actor,
+        project=distribution.project,
+        generation=generation,
+        filename=distribution.filename,
+        publication=Publication(
+            blob=blob,
+            version=distribution.version,
+            kind=distribution.kind,
+            python_version=distribution.python_version,
+            size=distribution.size,
+            hashes=distribution.hashes,
+            metadata_sha256=hashlib.sha256(distribution.metadata).hexdigest(),
+            metadata_static=distribution.metadata_static,
+            requires_python=distribution.requires_python,
+            summary=distribution.summary,
+            comment=distribution.comment,
+            core=distribution.core,
+        ),
+    )

@@ -1,0 +1,192 @@
+"""``/api/v1``: everything that a manager, an admin or a script does."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from packaging.utils import NormalizedName
+
+from app import errors
+from app.access import policy
+from app.cache.base import Query as Search
+from app.dependencies import (
+    AccessDep,
+    AdminDep,
+    BaseUrlDep,
+    DefaultsDep,
+    IdentityDep,
+    IndexDep,
+    ProjectDep,
+    may,
+)
+from app.models import File, Identity, Permission, ProjectSummary
+from app.routes.schemas import (
+    FAILURES,
+    ChangeLine,
+    ChangeList,
+    FileDetail,
+    ProjectDetail,
+    ProjectLine,
+    ProjectPage,
+    ReindexProgress,
+    StatusChange,
+    YankChange,
+)
+
+router = APIRouter(prefix="/api/v1", tags=["api"], responses=FAILURES)
+
+Reader = Annotated[Identity | None, Depends(may(Permission.READ))]
+Manager = Annotated[Identity, Depends(may(Permission.MANAGE))]
+Filename = Annotated[str, Path(max_length=200)]
+Version = Annotated[str, Path(max_length=200)]
+PAGE = 1000
+_SEPARATORS = re.compile(r"[-_.]+")
+
+
+@router.get("/projects", summary="List or search projects")
+async def list_projects(
+    index: IndexDep,
+    access: AccessDep,
+    defaults: DefaultsDep,
+    identity: IdentityDep,
+    query: Annotated[str, Query(max_length=200, description="part of a name or summary")] = "",
+    cursor: Annotated[str, Query(max_length=200, description="`next` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = 100,
+) -> ProjectPage:
+    """Projects that the caller may read, by name, one page at a time."""
+    search = Search(names=(_SEPARATORS.sub("-", query),), summaries=(query,)) if query else Search()
+    every = await access.all_grants()
+    shown: list[ProjectSummary] = []
+    while len(shown) <= limit:
+        page = await index.search(search, after=cursor, limit=PAGE)
+        shown += policy.readable(identity, page, every, defaults)
+        if len(page) < PAGE:
+            break
+        cursor = page[-1].name
+    more = shown[limit - 1].name if len(shown) > limit else None
+    return ProjectPage(projects=[ProjectLine.of(line) for line in shown[:limit]], next=more)
+
+
+@router.get("/projects/{project}", summary="Show a project")
+async def show_project(
+    project: ProjectDep, index: IndexDep, reader: Reader, base: BaseUrlDep
+) -> ProjectDetail:
+    """A project and its published files."""
+    return ProjectDetail.of(await index.project(project), base)
+
+
+@router.patch("/projects/{project}", summary="Set a project's status")
+async def set_status(
+    project: ProjectDep, change: StatusChange, index: IndexDep, manager: Manager, base: BaseUrlDep
+) -> ProjectDetail:
+    """Archive, quarantine, deprecate or reactivate a project (PEP 792)."""
+    found = await index.set_status(project, change.status, change.reason, manager.actor)
+    return ProjectDetail.of(found, base)
+
+
+@router.delete("/projects/{project}", status_code=204, summary="Delete a project")
+async def delete_project(project: ProjectDep, index: IndexDep, manager: Manager) -> None:
+    """Delete a project with all its files. Their names stay taken."""
+    await index.delete_project(project, manager.actor)
+
+
+@router.post("/projects/{project}/restore", summary="Restore a deleted project")
+async def restore_project(
+    project: ProjectDep, index: IndexDep, manager: Manager, base: BaseUrlDep
+) -> ProjectDetail:
+    """Bring a deleted project back with what was in it."""
+    return ProjectDetail.of(await index.restore_project(project, manager.actor), base)
+
+
+@router.patch("/projects/{project}/releases/{version}", summary="Yank a release")
+async def yank_release(
+    project: ProjectDep,
+    version: Version,
+    change: YankChange,
+    index: IndexDep,
+    manager: Manager,
+    base: BaseUrlDep,
+) -> list[FileDetail]:
+    """Yank every file of a release, or take that back."""
+    files = (await index.project(project)).release(version)
+    if not files:
+        raise errors.ReleaseNotFound(project, version)
+    return [FileDetail.of(file, base) for file in await _yank(index, files, change, manager)]
+
+
+@router.patch("/projects/{project}/files/{filename}", summary="Yank a file")
+async def yank_file(
+    project: ProjectDep,
+    filename: Filename,
+    change: YankChange,
+    index: IndexDep,
+    manager: Manager,
+    base: BaseUrlDep,
+) -> FileDetail:
+    """Yank one file, or take that back."""
+    file = await _published(index, project, filename)
+    (changed,) = await _yank(index, [file], change, manager)
+    return FileDetail.of(changed, base)
+
+
+@router.delete("/projects/{project}/files/{filename}", status_code=204, summary="Delete a file")
+async def delete_file(
+    project: ProjectDep, filename: Filename, index: IndexDep, manager: Manager
+) -> None:
+    """Delete one file. It can be restored for a while; its name stays taken for ever."""
+    await index.delete(await _published(index, project, filename), manager.actor)
+
+
+@router.post("/projects/{project}/files/{filename}/restore", summary="Restore a deleted file")
+async def restore_file(
+    project: ProjectDep, filename: Filename, index: IndexDep, manager: Manager, base: BaseUrlDep
+) -> FileDetail:
+    """Bring a deleted file back, as long as its bytes are kept."""
+    return FileDetail.of(await index.restore(project, filename, manager.actor), base)
+
+
+@router.post("/reindex", status_code=202, summary="Begin a reindex")
+async def begin_reindex(index: IndexDep, admin: AdminDep) -> ReindexProgress:
+    """Bring the cache up to the journal, beside live traffic."""
+    index.reindex()
+    return ReindexProgress.of(index.reindexing)
+
+
+@router.get("/reindex", summary="How far a reindex has come")
+async def show_reindex(index: IndexDep, admin: AdminDep) -> ReindexProgress:
+    """The latest reindex of this process."""
+    return ReindexProgress.of(index.reindexing)
+
+
+@router.get("/changes", summary="What changed")
+async def list_changes(
+    index: IndexDep,
+    admin: AdminDep,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+) -> ChangeList:
+    """The changes with a serial above ``after``, ascending."""
+    found = await index.changes(after, limit)
+    return ChangeList(
+        changes=[ChangeLine.of(change) for change in found],
+        serial=found[-1].serial if found else after,
+    )
+
+
+async def _published(index: IndexDep, project: NormalizedName, filename: str) -> File:
+    """The file, also of a project in quarantine: managers act on it."""
+    for file in (await index.project(project)).published:
+        if file.filename == filename:
+            return file
+    raise errors.FileNotFound(project, filename)
+
+
+async def _yank(
+    index: IndexDep, files: tuple[File, ...] | list[File], change: YankChange, manager: Identity
+) -> list[File]:
+    if change.yanked is False:
+        return await index.unyank(files, manager.actor)
+    reason = change.yanked if isinstance(change.yanked, str) else None
+    return await index.yank(files, reason, manager.actor)
