@@ -37,6 +37,10 @@ class Access(Protocol):
         """The explicit grants on this generation of a project."""
         ...
 
+    async def all_grants(self) -> Mapping[tuple[NormalizedName, str], Grants]:
+        """Every explicit grant, by project and generation; for lists of projects."""
+        ...
+
 
 class EditableAccess(Access, Protocol):
     """An access backend whose users and grants the admin may change."""
@@ -76,5 +80,8 @@ class EditableAccess(Access, Protocol):
         principal: str,
         permissions: frozenset[Permission],
     ) -> None:
-        """Set what a principal has on a project; the empty set takes all away."""
+        """Set what a principal has on a project; the empty set takes all away.
+
+        Raises errors.InvalidName for what is no principal, errors.UserNotFound.
+        """
         ...

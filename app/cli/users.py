@@ -1,0 +1,124 @@
+"""``pypicloud user …`` and ``pypicloud hash-password``: who may use the index."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from app import config
+from app.access.base import EditableAccess, User
+from app.access.passwords import Passwords
+from app.cli import opening
+
+commands = typer.Typer(name="user", no_args_is_help=True, help="Users: add, list, change, delete.")
+
+Name = Annotated[str, typer.Argument(help="The user's name; upper and lower case are the same.")]
+Stdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+Edit = Callable[[EditableAccess], Awaitable[None]]
+
+
+@commands.command()
+def add(
+    name: Name,
+    admin: Annotated[bool, typer.Option("--admin", help="May do everything.")] = False,
+    password_stdin: Stdin = False,
+) -> None:
+    """Add a user."""
+    password = opening.new_password(password_stdin)
+    edit("user.create", name, lambda access: access.add_user(name, password, admin=admin))
+    typer.echo(f"Added {'admin' if admin else 'user'} {name.lower()}.")
+
+
+@commands.command("list")
+def list_users(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """List all users."""
+    with opening.one_line_errors():
+        users = asyncio.run(_users())
+    if as_json:
+        typer.echo(json.dumps([asdict(user) for user in users], indent=2))
+        return
+    width = max((len(user.name) for user in users), default=0)
+    for user in users:
+        marks = [mark for mark in ("admin", "disabled") if getattr(user, mark)]
+        typer.echo(f"{user.name:{width}}  {', '.join(marks)}".rstrip())
+
+
+@commands.command()
+def passwd(name: Name, password_stdin: Stdin = False) -> None:
+    """Give a user a new password."""
+    password = opening.new_password(password_stdin)
+    edit("user.password.change", name, lambda access: access.set_password(name, password))
+    typer.echo(f"Changed the password of {name.lower()}.")
+
+
+@commands.command()
+def disable(name: Name) -> None:
+    """Let a user in no more, at once."""
+    edit("user.disable", name, lambda access: access.set_disabled(name, True))
+    typer.echo(f"Disabled {name.lower()}.")
+
+
+@commands.command()
+def enable(name: Name) -> None:
+    """Let a disabled user in again."""
+    edit("user.enable", name, lambda access: access.set_disabled(name, False))
+    typer.echo(f"Enabled {name.lower()}.")
+
+
+@commands.command()
+def admin(
+    name: Name,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Make it an ordinary user.")] = False,
+) -> None:
+    """Make a user an admin."""
+    action = "user.admin.revoke" if revoke else "user.admin.grant"
+    edit(action, name, lambda access: access.set_admin(name, not revoke))
+    typer.echo(f"{name.lower()} is {'no admin any more' if revoke else 'an admin'}.")
+
+
+@commands.command()
+def delete(name: Name) -> None:
+    """Delete a user, and all that was granted to it."""
+    edit("user.delete", name, lambda access: access.delete_user(name))
+    typer.echo(f"Deleted {name.lower()}.")
+
+
+def hash_password(password_stdin: Stdin = False) -> None:
+    """Print the argon2id hash of a password."""
+    password = opening.new_password(password_stdin)
+    with opening.one_line_errors():
+        typer.echo(asyncio.run(_hash(password)))
+
+
+def edit(action: str, name: str, change: Edit) -> None:
+    """Change access, then record it among the changes."""
+    with opening.one_line_errors():
+        asyncio.run(_edit(action, name, change))
+
+
+async def _edit(action: str, name: str, change: Edit) -> None:
+    async with opening.open_access() as access:
+        await change(access)
+    await opening.record(action, name.lower())
+
+
+async def _users() -> list[User]:
+    async with opening.open_access() as access:
+        return list(await access.users())
+
+
+async def _hash(password: str) -> str:
+    passwords = Passwords(min_length=config.load().password_min_length)
+    try:
+        return await passwords.hash(password)
+    finally:
+        await passwords.close()
