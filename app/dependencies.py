@@ -65,11 +65,6 @@ def get_defaults(request: Request) -> policy.Defaults:
     return _state(request)["defaults"]
 
 
-def get_defaults(request: Request) -> policy.Defaults:
-    """Who may what where nothing was granted."""
-    return _state(request)["defaults"]
-
-
 def get_inspectors(request: Request) -> Inspectors:
     """The child processes that look into archives."""
     return _state(request)["inspectors"]
@@ -89,7 +84,6 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 IndexDep = Annotated[Index, Depends(get_index)]
 PagesDep = Annotated[Pages, Depends(get_pages)]
 AccessDep = Annotated[Access, Depends(get_access)]
-DefaultsDep = Annotated[policy.Defaults, Depends(get_defaults)]
 DefaultsDep = Annotated[policy.Defaults, Depends(get_defaults)]
 InspectorsDep = Annotated[Inspectors, Depends(get_inspectors)]
 BaseUrlDep = Annotated[str, Depends(get_base_url)]
