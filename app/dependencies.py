@@ -143,11 +143,11 @@ async def authorize(
 
 
 async def get_project(project: Annotated[str, Path()]) -> NormalizedName:
-    """The path's project, normalised; errors.ProjectNotFound for what cannot be a name."""
+    """The path's project, normalised; errors.NotFound for what cannot be a name."""
     try:
         return names.normalize(project)
     except errors.InvalidName:
-        raise errors.ProjectNotFound(project) from None
+        raise errors.NotFound("There is no such project here.") from None
 
 
 ProjectDep = Annotated[NormalizedName, Depends(get_project)]

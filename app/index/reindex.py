@@ -25,6 +25,7 @@ BATCH = 500
 """Files brought into the cache at once, at the least."""
 READERS = 8
 """Projects read at once."""
+BEGIN = "begin"
 SYSTEM = Actor(kind="system", id="reindex")
 
 logger = logging.getLogger(__name__)
@@ -67,8 +68,8 @@ class Reindex:
 
     async def _compare(self) -> None:
         fresh = not await self._cache.built()
-        if fresh and await self._cache.serial() == 0:
-            await self._cache.clear(await serials.reserve(self._storage))
+        if fresh:
+            await self._begin()
         batch: list[Project] = []
         files = 0
         async for project in self._projects(fresh=fresh):
@@ -84,6 +85,17 @@ class Reindex:
         if not fresh:
             await self._drop_projects()
         await self._cache.set_built()
+
+    async def _begin(self) -> None:
+        """Give a new cache serials above all that any former one gave out.
+
+        The first change it records says so; whoever goes on with an interrupted build, or
+        finds that somebody else wrote into the new cache first, can tell by it.
+        """
+        first = await self._cache.changes(0, 1)
+        if not first or first[0].action != BEGIN:
+            await self._cache.clear(await serials.reserve(self._storage))
+            await self._cache.record(_change(BEGIN))
 
     async def _projects(self, *, fresh: bool) -> AsyncIterator[Project]:
         """Every project of the journal, read several at a time."""

@@ -9,19 +9,10 @@ from fastapi import APIRouter, Depends, Path, Query
 from packaging.utils import NormalizedName
 
 from app import errors
-from app.access import policy
 from app.cache.base import Query as Search
-from app.dependencies import (
-    AccessDep,
-    AdminDep,
-    BaseUrlDep,
-    DefaultsDep,
-    IdentityDep,
-    IndexDep,
-    ProjectDep,
-    may,
-)
+from app.dependencies import AdminDep, BaseUrlDep, IndexDep, ProjectDep, may
 from app.models import File, Identity, Permission, ProjectSummary
+from app.routes.reading import ReaderDep
 from app.routes.schemas import (
     FAILURES,
     ChangeLine,
@@ -37,7 +28,6 @@ from app.routes.schemas import (
 
 router = APIRouter(prefix="/api/v1", tags=["api"], responses=FAILURES)
 
-Reader = Annotated[Identity | None, Depends(may(Permission.READ))]
 Manager = Annotated[Identity, Depends(may(Permission.MANAGE))]
 Filename = Annotated[str, Path(max_length=200)]
 Version = Annotated[str, Path(max_length=200)]
@@ -48,20 +38,17 @@ _SEPARATORS = re.compile(r"[-_.]+")
 @router.get("/projects", summary="List or search projects")
 async def list_projects(
     index: IndexDep,
-    access: AccessDep,
-    defaults: DefaultsDep,
-    identity: IdentityDep,
+    reader: ReaderDep,
     query: Annotated[str, Query(max_length=200, description="part of a name or summary")] = "",
     cursor: Annotated[str, Query(max_length=200, description="`next` of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=PAGE)] = 100,
 ) -> ProjectPage:
     """Projects that the caller may read, by name, one page at a time."""
     search = Search(names=(_SEPARATORS.sub("-", query),), summaries=(query,)) if query else Search()
-    every = await access.all_grants()
     shown: list[ProjectSummary] = []
     while len(shown) <= limit:
         page = await index.search(search, after=cursor, limit=PAGE)
-        shown += policy.readable(identity, page, every, defaults)
+        shown += await reader.visible(page)
         if len(page) < PAGE:
             break
         cursor = page[-1].name
@@ -70,11 +57,9 @@ async def list_projects(
 
 
 @router.get("/projects/{project}", summary="Show a project")
-async def show_project(
-    project: ProjectDep, index: IndexDep, reader: Reader, base: BaseUrlDep
-) -> ProjectDetail:
+async def show_project(project: ProjectDep, reader: ReaderDep, base: BaseUrlDep) -> ProjectDetail:
     """A project and its published files."""
-    return ProjectDetail.of(await index.project(project), base)
+    return ProjectDetail.of((await reader.project(project)).project, base)
 
 
 @router.patch("/projects/{project}", summary="Set a project's status")

@@ -1,0 +1,107 @@
+"""``pypicloud yank``, ``delete`` and ``restore``: what is published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+from packaging.utils import NormalizedName
+
+from app import errors, names
+from app.cli import opening
+from app.index import Index
+from app.models import File
+
+Project = Annotated[str, typer.Argument(help="The project's name, in any spelling.")]
+What = Annotated[str, typer.Argument(help="A version, or a filename.")]
+Anything = Annotated[str | None, typer.Argument(help="A version or filename; none: the project.")]
+Act = Callable[[Index, NormalizedName], Awaitable[str]]
+
+
+def yank(
+    project: Project,
+    what: What,
+    reason: Annotated[str, typer.Option("--reason", help="Shown by installers.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take the yank back.")] = False,
+) -> None:
+    """Yank a release or a file: installers take it only where it is pinned (PEP 592)."""
+
+    async def act(index: Index, name: NormalizedName) -> str:
+        files = await _files(index, name, what)
+        if undo:
+            await index.unyank(files, opening.operator())
+            return f"{_named(files)} no longer yanked."
+        await index.yank(files, reason, opening.operator())
+        return f"{_named(files)} yanked."
+
+    _run(project, act)
+
+
+def delete(
+    project: Project,
+    what: Anything = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a project, a release or a file. Filenames stay taken for ever."""
+
+    async def act(index: Index, name: NormalizedName) -> str:
+        if what is None:
+            files = list((await index.project(name)).published)
+            _confirm(f"Delete project {name} and its {len(files)} files?", yes)
+            await index.delete_project(name, opening.operator())
+            return f"Deleted project {name}."
+        files = await _files(index, name, what)
+        _confirm(f"Delete {_named(files)}?", yes)
+        for file in files:
+            await index.delete(file, opening.operator())
+        return f"Deleted {_named(files)}."
+
+    _run(project, act)
+
+
+def restore(
+    project: Project,
+    filename: Annotated[str | None, typer.Argument(help="A file; none: the project.")] = None,
+) -> None:
+    """Bring back what was deleted, as long as its bytes are kept."""
+
+    async def act(index: Index, name: NormalizedName) -> str:
+        if filename is None:
+            await index.restore_project(name, opening.operator())
+            return f"Restored project {name}."
+        await index.restore(name, filename, opening.operator())
+        return f"Restored {filename}."
+
+    _run(project, act)
+
+
+def _run(project: str, act: Act) -> None:
+    async def run() -> str:
+        name = names.normalize(project)
+        async with opening.open_index() as index:
+            if not await index.ready():
+                raise errors.Misconfigured("The cache is not built; run 'pypicloud reindex' first.")
+            return await act(index, name)
+
+    with opening.one_line_errors():
+        typer.echo(asyncio.run(run()))
+
+
+async def _files(index: Index, name: NormalizedName, what: str) -> list[File]:
+    project = await index.project(name)
+    found = [file for file in project.published if file.filename == what]
+    found = found or list(project.release(what))
+    if not found:
+        raise errors.ReleaseNotFound(name, what)
+    return found
+
+
+def _named(files: list[File]) -> str:
+    return ", ".join(file.filename for file in files)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if not yes and not typer.confirm(question):
+        raise typer.Abort
