@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, TypedDict, cast
 
 from fastapi import Depends, Path, Request
@@ -24,6 +24,9 @@ from app.models import Identity, Permission
 from app.pages import Pages
 from app.upload.inspectors import Inspectors
 
+Probe = Callable[[], Awaitable[object]]
+"""Asks one part whether it answers; raises errors.Unavailable where it does not."""
+
 
 class State(TypedDict):
     """What a process holds while it serves; the lifespan yields it into ``request.state``."""
@@ -34,6 +37,7 @@ class State(TypedDict):
     pages: Pages
     access: Access
     inspectors: Inspectors
+    probes: Mapping[str, Probe]
 
 
 def _state(request: Request) -> State:
@@ -70,6 +74,11 @@ def get_inspectors(request: Request) -> Inspectors:
     return _state(request)["inspectors"]
 
 
+def get_probes(request: Request) -> Mapping[str, Probe]:
+    """What readiness asks, by the name of the part."""
+    return _state(request)["probes"]
+
+
 def get_base_url(request: Request) -> str:
     """What links begin with, without a slash at its end: never a Host that a client sent.
 
@@ -86,6 +95,7 @@ PagesDep = Annotated[Pages, Depends(get_pages)]
 AccessDep = Annotated[Access, Depends(get_access)]
 DefaultsDep = Annotated[policy.Defaults, Depends(get_defaults)]
 InspectorsDep = Annotated[Inspectors, Depends(get_inspectors)]
+ProbesDep = Annotated[Mapping[str, Probe], Depends(get_probes)]
 BaseUrlDep = Annotated[str, Depends(get_base_url)]
 
 
