@@ -27,8 +27,9 @@ _LISTED = """
     rock root samantha samsung scooter secret secrets security september server service shadow
     silver slayer slipknot soccer spider spiderman spring starwars steelers steven stupid summer
     sunday sunshine superman superuser swordfish system temp temporary test testing thomas
-    thunder thursday tiger tigger trustno trustnoone tuesday upload user username victoria
-    wednesday welcome whatever william winner winter wizard xxx yamaha yankees zxcvbn zxcvbnm
+    thunder thursday tiger tigger trustno trustnoi trustnoone tuesday upload user username
+    victoria wednesday welcome whatever william winner winter wizard xxx yamaha yankees zxcvbn
+    zxcvbnm
 """
 _WORDS = frozenset(_LISTED.split())
 _WALKS = (

@@ -67,6 +67,14 @@ def verify(hash: str, password: bytes) -> bool:
     return False
 
 
+def decoy(memory: int, passes: int) -> str:
+    """A hash that costs what every other with these parameters costs, and fits no password."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=") for length in (16, 32)
+    )
+    return f"$argon2id$v=19$m={memory},t={passes},p=1${salt}${digest}"
+
+
 class Passwords:
     """Hashes and verifies in a bounded pool; one belongs to one event loop.
 
@@ -89,7 +97,7 @@ class Passwords:
             )
         self._min_length = min_length
         self._hasher = argon2.PasswordHasher(time_cost=passes, memory_cost=memory, parallelism=1)
-        self._nobody = _hash_of_nothing(memory, passes)
+        self._nobody = decoy(memory, passes)
         self._pool = HashPool(threads=threads, queue=queue)
         self._verified = Verified(clock=clock)
         self._under_way: dict[bytes, asyncio.Future[bool]] = {}
@@ -163,11 +171,3 @@ class Passwords:
             self._under_way[key] = future
             future.add_done_callback(lambda _: self._under_way.pop(key, None))
         return await asyncio.shield(future)
-
-
-def _hash_of_nothing(memory: int, passes: int) -> str:
-    """A hash that costs what every other costs and belongs to no password."""
-    salt, digest = (
-        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=") for length in (16, 32)
-    )
-    return f"$argon2id$v=19$m={memory},t={passes},p=1${salt}${digest}"

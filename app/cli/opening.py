@@ -15,6 +15,7 @@ import typer
 from app import config, errors, plugins
 from app.access.base import EditableAccess
 from app.cache.base import Cache
+from app.index import Index
 from app.models import Actor, Change
 
 PASSWORD_INPUT = 8192
@@ -39,6 +40,21 @@ async def open_cache() -> AsyncIterator[Cache]:
     settings = config.load()
     async with plugins.backend("cache", settings.cache)(settings.cache, {}) as cache:
         yield cache
+
+
+@asynccontextmanager
+async def open_index() -> AsyncIterator[Index]:
+    """The index of the settings; the serials of what was changed are noted at the end."""
+    settings = config.load()
+    connect_storage = plugins.backend("storage", settings.storage)
+    connect_cache = plugins.backend("cache", settings.cache)
+    async with (
+        connect_storage(settings.storage, {}) as storage,
+        connect_cache(settings.cache, {}) as cache,
+    ):
+        index = Index(storage, cache, delete_grace=settings.delete_grace)
+        yield index
+        await index.notes.flush()
 
 
 async def record(action: str, name: str) -> None:
