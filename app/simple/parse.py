@@ -1,0 +1,259 @@
+"""Pages → values: the Simple API read back, in either form (PEP 503, 691, 700, 714, 792). Pure.
+
+Strict where a mistake would hand somebody the wrong file, lenient where the PEPs are: unknown
+keys, attributes and elements are passed over. What cannot be believed raises ValueError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Annotated, TypeVar
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import msgspec
+
+from app.models import Status
+from app.simple.negotiate import Format
+
+_HASH_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "blake2b": 128, "sha1": 40, "md5": 32}
+
+_Shape = TypeVar("_Shape")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One file of a page. ``url`` is absolute, without fragment.
+
+    ``core_metadata`` is None where none is offered, else its hashes by name, which may be
+    none at all (PEP 714); ``yanked`` is None or the reason, which may be empty (PEP 592).
+    """
+
+    filename: str
+    url: str
+    hashes: Mapping[str, str]
+    requires_python: str | None = None
+    core_metadata: Mapping[str, str] | None = None
+    size: int | None = None
+    upload_time: datetime | None = None
+    yanked: str | None = None
+    provenance: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A project's page. ``versions`` is empty for HTML, which has no place for them."""
+
+    name: str
+    links: tuple[Link, ...]
+    versions: tuple[str, ...] = ()
+    status: Status = Status.ACTIVE
+    status_reason: str | None = None
+    serial: int | None = None
+
+
+def project(body: bytes, format: Format, *, url: str) -> Listing:
+    """The page that was found at ``url`` (where redirects ended)."""
+    return _project_json(body, url) if format is Format.JSON else _project_html(body, url)
+
+
+def root(body: bytes, format: Format) -> tuple[str, ...]:
+    """The names that a root lists, as they are spelled there."""
+    if format is Format.JSON:
+        page = _decode(body, _Root)
+        _check_version(page.meta.api_version)
+        return tuple(entry.name for entry in page.projects)
+    return tuple(text for _, text in _read(body).anchors)
+
+
+class _Meta(msgspec.Struct, rename="kebab"):
+    api_version: str
+    last_serial: int | None = msgspec.field(default=None, name="_last-serial")
+
+
+class _Entry(msgspec.Struct):
+    name: str
+
+
+class _Root(msgspec.Struct):
+    meta: _Meta
+    projects: list[_Entry]
+
+
+class _Marker(msgspec.Struct):
+    status: Status = Status.ACTIVE
+    reason: str | None = None
+
+
+class _FileEntry(msgspec.Struct, rename="kebab"):
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    requires_python: str | None = None
+    core_metadata: bool | dict[str, str] | None = None
+    size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    upload_time: datetime | None = None
+    yanked: bool | str = False
+    provenance: str | None = None
+
+
+class _Page(msgspec.Struct, rename="kebab"):
+    meta: _Meta
+    name: str
+    files: list[_FileEntry]
+    versions: list[str] = []
+    project_status: _Marker = msgspec.field(default_factory=_Marker)
+
+
+def _decode(body: bytes, shape: type[_Shape]) -> _Shape:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as wrong:
+        raise ValueError(f"not a page of the Simple API: {wrong}") from wrong
+
+
+def _project_json(body: bytes, url: str) -> Listing:
+    page = _decode(body, _Page)
+    _check_version(page.meta.api_version)
+    return Listing(
+        name=page.name,
+        links=tuple(_link_json(entry, url) for entry in page.files),
+        versions=tuple(page.versions),
+        status=page.project_status.status,
+        status_reason=page.project_status.reason,
+        serial=page.meta.last_serial,
+    )
+
+
+def _link_json(entry: _FileEntry, base: str) -> Link:
+    offered = entry.core_metadata
+    if offered is True:
+        offered = {}
+    yanked = entry.yanked
+    return Link(
+        filename=entry.filename,
+        url=_file_url(base, entry.url, entry.filename),
+        hashes=_hashes(entry.hashes),
+        requires_python=entry.requires_python or None,
+        core_metadata=None if offered is None or offered is False else _hashes(offered),
+        size=entry.size,
+        upload_time=None if entry.upload_time is None else _utc(entry.upload_time),
+        yanked=yanked if isinstance(yanked, str) and yanked else "" if yanked is True else None,
+        provenance=entry.provenance,
+    )
+
+
+@dataclass(slots=True)
+class _Document:
+    metas: dict[str, str] = field(default_factory=dict)
+    anchors: list[tuple[dict[str, str], str]] = field(default_factory=list)
+
+
+class _Reader(HTMLParser):
+    """Anchors with their text, and named metas."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.document = _Document()
+        self._attributes: dict[str, str] | None = None
+        self._text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "meta" and "name" in attributes:
+            self.document.metas[attributes["name"].lower()] = attributes.get("content", "")
+        elif tag == "a":
+            self._attributes, self._text = attributes, []
+
+    def handle_data(self, data: str) -> None:
+        self._text.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a" and self._attributes and "href" in self._attributes:
+            self.document.anchors.append((self._attributes, "".join(self._text).strip()))
+            self._attributes = None
+
+
+def _read(body: bytes) -> _Document:
+    reader = _Reader()
+    try:
+        reader.feed(body.decode())
+        reader.close()
+    except (UnicodeDecodeError, AssertionError) as wrong:
+        raise ValueError(f"not a page of the Simple API: {wrong}") from wrong
+    _check_version(reader.document.metas.get("pypi:repository-version", "1.0"))
+    return reader.document
+
+
+def _project_html(body: bytes, url: str) -> Listing:
+    page = _read(body)
+    return Listing(
+        name=unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]),
+        links=tuple(_link_html(attributes, url) for attributes, _ in page.anchors),
+        status=Status(page.metas.get("pypi:project-status", Status.ACTIVE)),
+        status_reason=page.metas.get("pypi:project-status-reason"),
+    )
+
+
+def _link_html(attributes: dict[str, str], base: str) -> Link:
+    href, fragment = urldefrag(attributes["href"])
+    filename = unquote(urlsplit(href).path.rpartition("/")[2])
+    # PEP 714: the newer name decides wherever it stands.
+    offered = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata"))
+    size, time = attributes.get("data-size"), attributes.get("data-upload-time")
+    if size is not None and not (size.isascii() and size.isdecimal()):
+        raise ValueError(f"data-size is no number of bytes: {size[:40]!r}")
+    return Link(
+        filename=filename,
+        url=_file_url(base, href, filename),
+        hashes=_hash_pair(fragment),
+        requires_python=attributes.get("data-requires-python") or None,
+        core_metadata=None if offered in (None, "false") else _hash_pair(offered),
+        size=None if size is None else int(size),
+        upload_time=None if time is None else _utc(datetime.fromisoformat(time)),
+        yanked=attributes.get("data-yanked"),
+        provenance=attributes.get("data-provenance"),
+    )
+
+
+def _file_url(base: str, reference: str, filename: str) -> str:
+    url = urldefrag(urljoin(base, reference)).url
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError(f"not a URL to fetch from: {url[:200]!r}")
+    if not filename or "/" in filename or unquote(parts.path.rpartition("/")[2]) != filename:
+        raise ValueError(f"the URL of {filename[:200]!r} ends in another name")
+    return url
+
+
+def _hash_pair(text: str | None) -> Mapping[str, str]:
+    name, equals, digest = (text or "").partition("=")
+    return _hashes({name: digest}) if equals else {}
+
+
+def _hashes(hashes: Mapping[str, str]) -> Mapping[str, str]:
+    """In lower case. Hash functions that we do not know are passed over, as clients do."""
+    known = {
+        name.lower(): digest.lower()
+        for name, digest in hashes.items()
+        if name.lower() in _HASH_LENGTHS
+    }
+    for name, digest in known.items():
+        if len(digest) != _HASH_LENGTHS[name] or set(digest) - set("0123456789abcdef"):
+            raise ValueError(f"not a {name} digest: {digest[:140]!r}")
+    return known
+
+
+def _utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("an upload-time without a zone")
+    return time.astimezone(UTC)
+
+
+def _check_version(version: str) -> None:
+    """PEP 629: a greater minor version is fine, another major one is not."""
+    major, dot, minor = version.partition(".")
+    if not (dot and major.isdecimal() and minor.isdecimal() and int(major) == 1):
+        raise ValueError(f"version {version[:20]!r} of the Simple API is not known")
