@@ -22,7 +22,7 @@ from app.config import Settings
 from app.index import Index
 from app.models import Identity, Permission
 from app.pages import Pages
-from app.upload.inspectors import Inspectors
+from app.upload.inspection import Inspectors
 
 Probe = Callable[[], Awaitable[object]]
 """Asks one part whether it answers; raises errors.Unavailable where it does not."""

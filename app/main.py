@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,8 +30,9 @@ from app.index import Index
 from app.index.keep import keep
 from app.pages import Pages
 from app.routes import api, docs, files, health, json_api, simple, upload
-from app.upload.inspectors import Inspectors
+from app.upload.inspection import inspectors
 
+STALE = timedelta(days=1)
 _SECURITY = {"basic": {"type": "http", "scheme": "basic"}}
 _DESCRIPTION = """\
 A private Python package index. Everything below `/simple/`, `/files/` and `/pypi/` is what
@@ -130,6 +135,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     index = Index(
         storage, cache, url_expires=settings.url_expires, delete_grace=settings.delete_grace
     )
+    await asyncio.to_thread(prepare_spool, settings.spool)
     nobody = NormalizedName("health")
     probes: dict[str, Probe] = {
         "storage": lambda: storage.head("health"),
@@ -142,9 +148,22 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         index=index,
         pages=Pages(memory=settings.page_memory),
         access=access,
-        inspectors=await stack.enter_async_context(Inspectors(settings.inspectors)),
+        inspectors=await stack.enter_async_context(inspectors(count=settings.inspectors)),
         probes=probes,
     )
+
+
+def prepare_spool(directory: Path) -> None:
+    """Make it, and remove what uploads left that a crash ended a day ago or earlier."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob("upload-*"):
+            with suppress(FileNotFoundError):  # another process was first
+                if time.time() - left.stat().st_mtime > STALE.total_seconds():
+                    left.unlink()
+    except OSError as error:
+        reason = f"{config.variable('spool')}: {directory} cannot be used: {error.strerror}"
+        raise errors.Misconfigured(reason) from error
 
 
 def open_access(settings: Settings) -> AbstractAsyncContextManager[Any]:
