@@ -1,0 +1,132 @@
+"""Between the nouns and the rows of ``schema``: what is written, and how it is read back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from app.cache import newest
+from app.cache.newest import Candidate, Standing
+from app.models import Actor, Change, File, FileState, Hashes, Kind, Project, ProjectSummary, Status
+
+_encode = msgspec.json.Encoder().encode
+_decode_facts = msgspec.json.Decoder(Project).decode
+_decode_standing = msgspec.json.Decoder(Standing).decode
+_decode_candidate = msgspec.json.Decoder(Candidate).decode
+_decode_candidates = msgspec.json.Decoder(list[Candidate]).decode
+_decode_files = msgspec.json.Decoder(tuple[File, ...]).decode
+_decode_lines = msgspec.json.Decoder(list[ProjectSummary]).decode
+_decode_changes = msgspec.json.Decoder(list[Change]).decode
+
+
+AnyRow = Row[*tuple[Any, ...]]
+
+_WRITTEN = (File, Project, ProjectSummary, Change, Candidate, Standing, Hashes, Actor)
+_SPELLED: Sequence[type[StrEnum]] = (Kind, FileState, Status)
+_LAYOUT = 1
+"""To be raised when the tables change, or what their columns mean."""
+_SHAPES = [
+    *(f"{noun.__name__}.{field.name}: {field.type}" for noun in _WRITTEN for field in fields(noun)),
+    *(f"{noun.__name__}.{value}" for noun in _SPELLED for value in noun),
+]
+VERSION = zlib.crc32("\n".join([str(_LAYOUT), *_SHAPES]).encode())
+"""Differs from that of rows which may not be readable: a field came, a state went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A project as the cache has it, without its files."""
+
+    facts: Project
+    serial: int
+    standing: Standing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file as the cache has it, cut down."""
+
+    sequence: int
+    generation: str
+    candidate: Candidate
+
+
+def project_row(project: Project, serial: int, standing: Standing | None) -> dict[str, object]:
+    """A row of ``schema.projects``; the project's files and serial are not looked at."""
+    line = newest.summary(project, standing, serial)
+    return {
+        "name": project.name,
+        "sequence": project.sequence,
+        "serial": serial,
+        "facts": _encode(replace(project, serial=0, files=())),
+        "standing": None if standing is None else _encode(standing),
+        "line": None if line is None else _encode(line),
+        # PostgreSQL takes no NUL in a text, and SQLite's LIKE ends there.
+        "folded": None if line is None else line.summary.casefold().replace("\0", "\N{SPACE}"),
+    }
+
+
+def file_row(file: File) -> dict[str, object]:
+    """A row of ``schema.files``."""
+    return {
+        "project": file.project,
+        "filename": file.filename,
+        "sequence": file.sequence,
+        "generation": file.generation,
+        "candidate": _encode(newest.candidate(file)),
+        "body": _encode(file),
+    }
+
+
+def change_row(change: Change) -> dict[str, object]:
+    """A row of ``schema.changes``."""
+    return {"serial": change.serial, "body": _encode(change)}
+
+
+def known(row: AnyRow) -> Known:
+    """From the columns ``facts``, ``serial`` and ``standing``."""
+    standing = None if row.standing is None else _decode_standing(row.standing)
+    return Known(_decode_facts(row.facts), row.serial, standing)
+
+
+def held(row: AnyRow) -> Held | None:
+    """From the columns ``sequence``, ``generation`` and ``candidate`` of an outer join."""
+    if row.sequence is None:
+        return None
+    return Held(row.sequence, row.generation, _decode_candidate(row.candidate))
+
+
+def project(facts: bytes, serial: int, files: tuple[File, ...]) -> Project:
+    """From the columns ``facts`` and ``serial``, and its files."""
+    return replace(_decode_facts(facts), serial=serial, files=files)
+
+
+def candidates(column: Iterable[bytes]) -> list[Candidate]:
+    """From the column ``candidate``."""
+    return _decode_candidates(_joined(column))
+
+
+def files(column: Iterable[bytes]) -> tuple[File, ...]:
+    """From the column ``files.body``."""
+    return _decode_files(_joined(column))
+
+
+def summaries(column: Iterable[bytes]) -> list[ProjectSummary]:
+    """From the column ``line``."""
+    return _decode_lines(_joined(column))
+
+
+def changes(column: Iterable[bytes]) -> list[Change]:
+    """From the column ``changes.body``."""
+    return _decode_changes(_joined(column))
+
+
+def _joined(column: Iterable[bytes]) -> bytes:
+    """One JSON list: decoded at once it takes half the time of decoding each."""
+    return b"[" + b",".join(column) + b"]"

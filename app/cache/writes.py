@@ -1,0 +1,156 @@
+"""What a write does, given its transaction: the methods of Cache by the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from packaging.utils import NormalizedName
+
+from app import errors
+from app.cache import newest
+from app.cache.newest import Standing
+from app.cache.rows import Known
+from app.cache.writing import Writing
+from app.models import Change, File, Project
+
+_PROJECTS = 200
+"""Projects compared at once: each name is a parameter of a statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """A project that the cache has not, or not so: the facts to hold, the newer files."""
+
+    facts: Project
+    serial: int
+    files: Sequence[File]
+    known: Known | None
+
+
+async def save(write: Writing, file: File, change: Change) -> int:
+    known, held = await write.known(file.project, file.filename)
+    if known is None:
+        raise errors.ProjectNotFound(file.project)
+    if held is not None and held.sequence >= file.sequence:
+        return known.serial
+    serial = write.give(change)
+    await write.put_file(file, fresh=held is None)
+    standing = await write.standing(known, held, file)
+    await write.put_project(known.facts, serial, standing)
+    return serial
+
+
+async def save_project(write: Writing, project: Project, change: Change) -> int:
+    known, _ = await write.known(project.name)
+    if known is None:
+        serial = write.give(change)
+        await write.put_project(project, serial, None, fresh=True)
+        return serial
+    if known.facts.sequence >= project.sequence:
+        return known.serial
+    standing = known.standing
+    if known.facts.generation != project.generation:
+        standing = await write.refold(project)
+    serial = write.give(change)
+    await write.put_project(project, serial, standing)
+    return serial
+
+
+async def forget(write: Writing, name: NormalizedName, filename: str | None, change: Change) -> int:
+    known, held = await write.known(name, filename or "")
+    if known is None:
+        return 0
+    if filename is None:
+        await write.drop_project(name)
+        return write.give(change)
+    if held is None:
+        return known.serial
+    serial = write.give(change)
+    await write.drop_files([(name, filename)])
+    standing = await write.standing(known, held, None)
+    await write.put_project(known.facts, serial, standing)
+    return serial
+
+
+async def record(write: Writing, change: Change) -> int:
+    return write.give(change)
+
+
+async def clear(write: Writing, floor: int) -> None:
+    await write.drop_all()
+    await write.note("built", 0)
+    write.serial = max(write.serial, floor)
+
+
+async def set_built(write: Writing) -> None:
+    await write.note("built", 1)
+
+
+async def restore(write: Writing, projects: Sequence[Project], change: Change) -> int:
+    return sum([await _restore(write, batch, change) for batch in _batches(projects)])
+
+
+def _batches(projects: Iterable[Project]) -> Iterator[dict[NormalizedName, Project]]:
+    """By name; a project given twice is two batches' business."""
+    batch: dict[NormalizedName, Project] = {}
+    for project in projects:
+        if len(batch) == _PROJECTS or project.name in batch:
+            yield batch
+            batch = {}
+        batch[project.name] = project
+    if batch:
+        yield batch
+
+
+async def _restore(write: Writing, batch: dict[NormalizedName, Project], change: Change) -> int:
+    known = await write.all_known(list(batch))
+    held = await write.sequences(list(known)) if known else {}
+    differences = []
+    for name, project in batch.items():
+        newer = tuple(_newer(project.files, held))
+        if difference := _compare(project, known.get(name), newer):
+            write.serial = max(write.serial, difference.serial)
+            given = write.give(replace(change, project=name))
+            differences.append(replace(difference, serial=difference.serial or given))
+    files = [file for difference in differences for file in difference.files]
+    keys = ((file.project, file.filename) for file in files)
+    await write.drop_files(key for key in keys if key in held)
+    await write.add_files(files)
+    await write.add_projects(_fresh(differences))
+    for difference in differences:
+        if difference.known is not None:
+            standing = await write.refold(difference.facts)
+            await write.put_project(difference.facts, difference.serial, standing)
+    return len(differences)
+
+
+def _newer(files: Iterable[File], held: dict[tuple[NormalizedName, str], int]) -> Iterable[File]:
+    """The newest of each name, where it is newer than what is held."""
+    found: dict[str, File] = {}
+    for file in files:
+        before = found.get(file.filename)
+        sequence = before.sequence if before else held.get((file.project, file.filename))
+        if sequence is None or file.sequence > sequence:
+            found[file.filename] = file
+    return found.values()
+
+
+def _compare(project: Project, known: Known | None, newer: Sequence[File]) -> _Difference | None:
+    """Its serial is 0 where that of the change is to be taken."""
+    if known is None:
+        return _Difference(project, project.serial, newer, None)
+    if project.sequence > known.facts.sequence:
+        return _Difference(project, 0, newer, known)
+    return _Difference(known.facts, 0, newer, known) if newer else None
+
+
+def _fresh(
+    differences: Iterable[_Difference],
+) -> Iterator[tuple[Project, int, Standing | None]]:
+    for difference in differences:
+        if difference.known is None:
+            generation = difference.facts.generation
+            current = (f for f in difference.files if f.generation == generation)
+            standing = newest.fold(map(newest.candidate, current))
+            yield difference.facts, difference.serial, standing

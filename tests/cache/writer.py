@@ -1,0 +1,27 @@
+"""A process that saves files: ``python -m tests.cache.writer URL NAME COUNT``.
+
+Prints the serial of each save once it has returned; a COUNT of 0 never ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from itertools import count
+
+from app.cache import sql
+from tests.contracts.cache import ALPHA, CHANGE, make_change, make_file, make_project
+
+
+async def write(url: str, name: str, total: int) -> None:
+    """Save one version after the other."""
+    async with sql.connect(url, {}) as cache:
+        await cache.save_project(make_project(), CHANGE)
+        for n in range(total) if total else count():
+            file = make_file(f"{n}+{name}")
+            change = make_change(project=ALPHA, filename=file.filename)
+            print(await cache.save(file, change), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(write(sys.argv[1], sys.argv[2], int(sys.argv[3])))
