@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from ulid import ULID
@@ -44,19 +44,9 @@ async def put_small(storage: Storage, key: str, content: bytes) -> None:
 
 async def store(storage: Storage, blob: str, distribution: Distribution) -> None:
     """Bring the bytes and the core metadata of a distribution to their keys, durably."""
-    bytes_ = storage.put(
-        blob,
-        _spooled(distribution.path),
-        size=distribution.size,
-        sha256=distribution.hashes.sha256,
-    )
-    metadata = put_small(storage, metadata_key(blob), distribution.metadata)
-    try:
-        async with asyncio.TaskGroup() as both:
-            both.create_task(bytes_)
-            both.create_task(metadata)
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
+    async with aclosing(_spooled(distribution.path)) as chunks:
+        await storage.put(blob, chunks, size=distribution.size, sha256=distribution.hashes.sha256)
+    await put_small(storage, metadata_key(blob), distribution.metadata)
 
 
 async def remove(storage: Storage, blob: str) -> None:
@@ -71,7 +61,7 @@ async def remove_if_possible(storage: Storage, blob: str) -> None:
         await remove(storage, blob)
 
 
-async def _spooled(path: Path) -> AsyncIterator[bytes]:
+async def _spooled(path: Path) -> AsyncGenerator[bytes, None]:
     file = await asyncio.to_thread(path.open, "rb")
     try:
         while chunk := await asyncio.to_thread(file.read, CHUNK):
