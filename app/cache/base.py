@@ -63,8 +63,8 @@ class Cache(Protocol):
         """Record the file and the change at once; returns the change's serial.
 
         The newer event wins: where the cache holds the same or a later ``sequence`` of
-        this file nothing changes and the project's present serial is returned. The project
-        must have been saved before.
+        this file nothing changes and the project's present serial is returned. Raises
+        errors.ProjectNotFound where the project was not saved before.
         """
         ...
 
