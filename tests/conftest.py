@@ -1,0 +1,45 @@
+"""What every test has: no blocking call in the event loop, and a service to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+from pydantic import SecretStr
+
+from app.config import Settings
+from tests.serving import Served, serving
+
+ADMIN = ("admin", "correct horse battery")
+"""The admin of ``service``: name and password."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Fail any test in whose event loop ``app`` does blocking I/O."""
+    with blockbuster_ctx("app"):
+        return (yield)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings on memory and folders of the test's own, not the environment's."""
+    return Settings(
+        storage="memory:",
+        cache="memory:",
+        access=f"sqlite+aiosqlite:///{tmp_path}/access.db",
+        spool=tmp_path / "spool",
+        admin_password=SecretStr(ADMIN[1]),
+        inspectors=1,
+    )
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Served]:
+    """The whole service, as ``pypicloud serve`` runs it, on a free port."""
+    from app.main import create_app  # what tests of one room need not wait for
+
+    with serving(create_app(settings)) as served:
+        yield served
