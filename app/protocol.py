@@ -107,8 +107,11 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         if self._answering:
-            self.transport.close()  # what we say would land in the middle of the answer
-            return
+            if self.pipeline or self.cycle.response_started:
+                self.transport.close()  # what we say would land in the middle of an answer
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         body = json.dumps({"code": f"{status} {message}", "message": message}).encode()
         lines = [
             b"HTTP/1.1 %d %s" % (status, answers.reason(message)),

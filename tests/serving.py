@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.protocol import Protocol
 
@@ -84,7 +85,7 @@ def _more(connected: socket.socket, received: bytes) -> bytes:
 
 @contextmanager
 def serving(
-    app: ASGIApp, *, protocol: type[Protocol] | str = Protocol, **options: object
+    app: ASGIApp, *, protocol: type[HttpToolsProtocol] = Protocol, **options: object
 ) -> Iterator[Served]:
     """Run an ASGI application as ``pypicloud serve`` does; ``options`` are uvicorn's."""
     config = uvicorn.Config(

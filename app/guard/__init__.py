@@ -62,7 +62,7 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["pypicloud.request_id"] = secrets.token_hex(8)
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, send, Body(scope, receive, self._limits))
         try:
             framing.check(scope)
             self._proxies.apply(scope)
@@ -88,8 +88,8 @@ class Guard:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.body = Body(scope, receive)
+    def __init__(self, scope: Scope, send: Send, body: Body) -> None:
+        self.body = body
         self._scope = scope
         self._send = send
         self._started = False

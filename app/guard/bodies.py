@@ -23,12 +23,19 @@ UPLOADS = frozenset({"/", "/legacy", "/legacy/", "/simple", "/simple/", "/pypi",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLimits:
-    """Limits in bytes; ``upload`` is that of the file in a form."""
+    """Sizes in bytes; ``upload`` is that of the file in a form.
+
+    A client may be silent for ``idle`` seconds; over all that it lets us wait, beyond
+    ``grace`` seconds of it, it must send ``rate`` bytes a second.
+    """
 
     upload: int
     form: int = FORM_ALLOWANCE
     xml: int = XML
     other: int = OTHER
+    idle: float = 30.0
+    grace: float = 60.0
+    rate: int = 1024
 
     def allow(self, scope: Scope) -> int:
         """The limit of this request. Raises Refusal where it announces more."""
@@ -50,18 +57,11 @@ class BodyLimits:
 
 
 class Body:
-    """Counts a body and times it while it is waited for.
+    """Counts a body, and times it while it is waited for."""
 
-    A client may be silent for ``idle`` seconds; over all the waiting, beyond ``grace`` seconds
-    of it, it must send ``rate`` bytes a second.
-    """
-
-    idle = 30.0
-    grace = 60.0
-    rate = 1024
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, limits: BodyLimits) -> None:
         self._receive = receive
+        self._limits = limits
         self._expects = _header(scope, b"expect").lower() == b"100-continue"
         self._more = _header(scope, b"content-length") not in (b"", b"0") or bool(
             _header(scope, b"transfer-encoding")
@@ -70,7 +70,7 @@ class Body:
         self._stalled = False
         self._count = 0
         self._waited = 0.0
-        self.limit = OTHER
+        self.limit = limits.other
 
     @property
     def unread(self) -> bool:
@@ -107,13 +107,14 @@ class Body:
     async def _timed(self) -> Message:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.idle):
+            async with asyncio.timeout(self._limits.idle):
                 message = await self._receive()
         except TimeoutError:
             self._stalled = True
             raise HTTPException(408, "The body of the request stopped coming.") from None
         self._waited += time.monotonic() - began
-        if self._waited > self.grace and self._count < self.rate * (self._waited - self.grace):
+        late = self._waited - self._limits.grace
+        if late > 0 and self._count < self._limits.rate * late:
             self._stalled = True
             raise HTTPException(408, "The body of the request comes too slowly.")
         return message
