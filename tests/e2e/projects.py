@@ -22,6 +22,8 @@ version = "{version}"
 description = "The project {name}"
 readme = "README.md"
 requires-python = ">=3.11"
+license = "MIT"
+license-files = ["LICENSE"]
 authors = [{{ name = "Zoë Ñandú", email = "zoe@example.com" }}]
 keywords = ["end", "to", "end"]
 classifiers = ["Private :: Do Not Upload", "Programming Language :: Python :: 3"]
@@ -79,11 +81,12 @@ class Release:
         return headers
 
     def write_sources(self, folder: Path, backend: str, *requires: str) -> Path:
-        """Write what ``backend`` builds; returns the folder."""
-        folder.mkdir(parents=True)
+        """Write what ``backend`` builds, a package below ``src``; returns the folder."""
+        package = folder / "src" / self.module
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f'"""A module."""\n{self.code}')
         (folder / "README.md").write_text(README)
-        for path, content in self.modules.items():
-            (folder / path).write_bytes(content)
+        (folder / "LICENSE").write_text("MIT License\n")
         (folder / "pyproject.toml").write_text(
             PYPROJECT.format(
                 requires=list(requires),

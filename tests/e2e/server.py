@@ -117,6 +117,16 @@ class Server:
             str(file["upload-time"]) for file in files if f"-{version}" in str(file["filename"])
         )
 
+    def metadata(self, project: str, filename: str) -> bytes:
+        """The core metadata that is served beside a file."""
+        response = httpx.get(
+            f"{self.url}/files/{project}/{filename}.metadata",
+            auth=(ADMIN.username, ADMIN.password),
+            trust_env=False,
+        )
+        assert response.status_code == 200, (response.status_code, response.text)
+        return response.content
+
     def hashes(self, project: str) -> dict[str, str]:
         """The sha256 of every file that the project's page lists; empty without a project."""
         response = httpx.get(

@@ -93,4 +93,4 @@ UPLOADERS: dict[str, Uploader] = {
 
 def files(folder: Path) -> list[str]:
     """The files to send, wheel first."""
-    return sorted((str(path) for path in (folder / "dist").iterdir()), reverse=True)
+    return sorted(str(path) for path in (folder / "dist").iterdir())
