@@ -15,7 +15,7 @@ from app.simple.negotiate import Coding, Format
 
 SLOW = 500
 """From so many lines on a page is rendered in a thread: it would hold up the event loop."""
-WORTH_PACKING = 1024
+WORTH_PACKING = 256
 """Bytes; a shorter page gains nothing from compression."""
 _OVERHEAD = 1024
 

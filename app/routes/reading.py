@@ -1,0 +1,204 @@
+"""What every reading door shares: one way to projects and files, past the rights.
+
+No door of this room takes a file or a project from the index itself, so none can forget
+to ask whether the caller may read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from fastapi import APIRouter, Depends, Request, Response
+from packaging.utils import NormalizedName
+
+from app import errors, names
+from app.access import policy
+from app.access.base import Access, Grants
+from app.dependencies import AccessDep, DefaultsDep, IdentityDep, IndexDep
+from app.index import Index
+from app.models import File, Identity, Permission, Project, ProjectSummary
+from app.pages import Page
+from app.routes import conditional
+from app.routes.schemas import FAILURES, Failure
+
+_QUERY = "!$%&'()*+,-./:;=?@_~"
+
+
+class Shown(NamedTuple):
+    """A project that the caller may read; ``public``: so may everyone."""
+
+    project: Project
+    public: bool
+
+
+class Handed(NamedTuple):
+    """A file that the caller may have; ``public``: so may everyone."""
+
+    file: File
+    public: bool
+
+
+class Reader:
+    """The index as one caller may see it."""
+
+    def __init__(
+        self, index: Index, access: Access, defaults: policy.Defaults, identity: Identity | None
+    ) -> None:
+        self._index, self._access, self._defaults = index, access, defaults
+        self.identity = identity
+
+    async def project(self, name: NormalizedName) -> Shown:
+        """Raises errors.ProjectNotFound, errors.Unauthenticated, errors.Forbidden."""
+        try:
+            project = await self._index.project(name)
+        except errors.ProjectNotFound:
+            await self._admit(name, await self._index.generation(name))
+            raise
+        return Shown(project, await self._admit(name, project.generation))
+
+    async def file(self, name: NormalizedName, filename: str) -> Handed:
+        """A published file.
+
+        Raises errors.FileNotFound, errors.Quarantined, errors.Unauthenticated,
+        errors.Forbidden; the last two come first.
+        """
+        try:
+            file = await self._index.file(name, filename)
+        except (errors.NotFound, errors.Quarantined):
+            await self._admit(name, await self._index.generation(name))
+            raise
+        return Handed(file, await self._admit(name, file.generation))
+
+    async def visible(self, summaries: Sequence[ProjectSummary]) -> list[ProjectSummary]:
+        """Those of the projects that the caller may read, in the same order.
+
+        Raises errors.Unauthenticated where the anonymous may read none of them, nor any by
+        default: clients then ask for credentials.
+        """
+        if self.identity is not None and self.identity.admin:
+            return list(summaries)
+        own = await self._access.all_grants()
+        listed = {summary.name for summary in summaries}
+        # Grants are bound to a generation, which a list does not tell; it is looked up where
+        # it decides anything.
+        doubtful = {
+            name
+            for (name, _), grants in own.items()
+            if name in listed and self._allowed(grants) is not self.by_default
+        }
+        standing = {
+            name: own.get((name, generation), {})
+            for name in doubtful
+            if (generation := await self._index.generation(name)) is not None
+        }
+        seen = policy.readable(
+            self.identity,
+            summaries,
+            {name: grants for name, grants in standing.items() if grants},
+            self._defaults,
+        )
+        if not seen and self.identity is None and not self.by_default:
+            raise errors.Unauthenticated
+        return seen
+
+    @property
+    def by_default(self) -> bool:
+        """Whether the caller may read the projects that have no grants of their own."""
+        return self._allowed({})
+
+    def _allowed(self, grants: Grants) -> bool:
+        return policy.allows(self.identity, Permission.READ, grants, self._defaults)
+
+    async def _admit(self, name: NormalizedName, generation: str | None) -> bool:
+        grants = await self._access.grants(name, generation)
+        policy.decide(self.identity, Permission.READ, name, grants, self._defaults)
+        return policy.allows(None, Permission.READ, grants, self._defaults)
+
+
+def get_reader(
+    index: IndexDep, access: AccessDep, defaults: DefaultsDep, identity: IdentityDep
+) -> Reader:
+    """The index as whoever asks may see it."""
+    return Reader(index, access, defaults, identity)
+
+
+ReaderDep = Annotated[Reader, Depends(get_reader)]
+
+
+def project_name(project: str) -> NormalizedName:
+    """The normalised name; errors.ProjectNotFound for what cannot be one."""
+    try:
+        return names.normalize(project)
+    except errors.InvalidName:
+        raise errors.ProjectNotFound(project) from None
+
+
+def moved(request: Request, base: str, path: str) -> Response:
+    """301 to another path of ours, the query kept.
+
+    The location has no host: clients drop their credentials when the host changes, and
+    the one that the request names is not to be trusted.
+    """
+    query = quote(request.scope["query_string"], safe=_QUERY)
+    location = quote(f"{urlsplit(base).path}{path}", safe="/%!+")
+    return Response(
+        status_code=301, headers={"Location": f"{location}?{query}" if query else location}
+    )
+
+
+def page_response(
+    request: Request, page: Page, *, public: bool, vary: Iterable[str] = ()
+) -> Response:
+    """The page; 304 for whoever has it already; for HEAD without its body."""
+    headers = {
+        "ETag": page.etag,
+        "X-PyPI-Last-Serial": str(page.serial),
+        "X-Content-Type-Options": "nosniff",
+        **conditional.cache_headers(conditional.FRESH, public=public, vary=tuple(vary)),
+    }
+    if conditional.not_modified(request.headers.getlist("if-none-match"), page.etag):
+        return Response(status_code=304, headers=headers)
+    headers["Content-Type"] = page.content_type
+    headers["Content-Length"] = str(len(page.body))
+    if page.coding != "identity":
+        headers["Content-Encoding"] = page.coding.value
+    return Response(b"" if request.method == "HEAD" else page.body, headers=headers)
+
+
+def door(
+    router: APIRouter,
+    *paths: str,
+    described: bool = True,
+    types: Sequence[str] = (),
+    responses: Mapping[int, str] | None = None,
+    **options: Any,
+) -> Callable[[Any], Any]:
+    """Route GET and HEAD at each path; OpenAPI describes the first alone, if at all.
+
+    ``types`` are the media types of a success, ``responses`` what other codes mean here.
+    """
+    described_as: dict[int | str, dict[str, Any]] = {
+        **FAILURES,
+        200: {"description": "Found.", "content": {type: {} for type in types}},
+        304: {"description": "Unchanged since the client got it."},
+        **{
+            code: {"description": meaning, **({"model": Failure} if code >= 400 else {})}
+            for code, meaning in (responses or {}).items()
+        },
+    }
+
+    def route(endpoint: Any) -> Any:
+        for path in paths:
+            router.get(
+                path,
+                include_in_schema=described and path == paths[0],
+                response_class=Response,
+                responses=described_as,
+                **options,
+            )(endpoint)
+            router.head(path, include_in_schema=False, response_class=Response)(endpoint)
+        return endpoint
+
+    return route
