@@ -44,7 +44,7 @@ def recorded(server: Server) -> Iterator[Recording]:
                 back.join()
 
     with listening(Relay) as url:
-        yield Recording(replace(server, url=url), requests)
+        yield Recording(replace(server, url=f"{url}{target.path}"), requests)
 
 
 def copy(source: socket.socket, target: socket.socket, requests: list[str]) -> None:

@@ -141,13 +141,14 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path, *, read: str) -> Iterator[Server]:
+def serve(folder: Path, *, read: str, path: str = "") -> Iterator[Server]:
     """Run an index whose projects ``read`` (everyone, authenticated) may read by default.
 
+    ``path``, such as ``/packages``, is where it stands below its host.
     It knows ADMIN, UPLOADER and READER. A traceback in its log fails whoever ran it.
     """
     port = free_port()
-    server = Server(f"http://127.0.0.1:{port}", folder)
+    server = Server(f"http://127.0.0.1:{port}{path}", folder)
     environment = {
         "PATH": os.defpath,
         "HOME": str(folder),
@@ -159,6 +160,7 @@ def serve(folder: Path, *, read: str) -> Iterator[Server]:
         "PYPICLOUD_DEFAULT_READ": read,
         "PYPICLOUD_DEFAULT_WRITE": f"user:{UPLOADER.username}",
         "PYPICLOUD_PORT": str(port),
+        **({"PYPICLOUD_ROOT_PATH": path, "PYPICLOUD_PUBLIC_URL": server.url} if path else {}),
     }
     for account in (UPLOADER, READER):
         add_user(account, folder, environment)

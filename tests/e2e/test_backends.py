@@ -47,7 +47,7 @@ def test_built_distributions(name: str, sandbox: Sandbox, open_index: Server) ->
         target = sandbox.folder / form[0].strip("-=:")
         sandbox.must(
             "pip",
-            *("--python", BUILDER / "python", "install", *form, "--target", target),
+            *("--python", str(BUILDER / "python"), "install", *form, "--target", str(target)),
             *("--index-url", open_index.simple, release.name),
             cwd=sandbox.folder,
             PATH=f"{BUILDER}:/usr/bin:/bin",
