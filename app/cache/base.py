@@ -43,6 +43,10 @@ class Cache(Protocol):
         """
         ...
 
+    async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        """The project with this one file only, or with none; one round trip, however large."""
+        ...
+
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         """One file in whatever state, looked up through its project."""
         ...

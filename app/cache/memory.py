@@ -71,6 +71,13 @@ class MemoryCache:
             return None
         return replace(known.facts, serial=known.serial, files=tuple(known.files.values()))
 
+    async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        known = self._known.get(name)
+        if known is None:
+            return None
+        file = known.files.get(filename) if filename is not None else None
+        return replace(known.facts, serial=known.serial, files=(file,) if file else ())
+
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         known = self._known.get(name)
         return None if known is None else known.files.get(filename)

@@ -52,6 +52,15 @@ _PROJECT = (
 _FILE = select(files.c.body).where(
     files.c.project == bindparam("name"), files.c.filename == bindparam("filename")
 )
+_OUTLINE = (
+    select(projects.c.serial, projects.c.facts.label("body"))
+    .where(projects.c.name == bindparam("name"))
+    .union_all(
+        select(literal_column("-1"), files.c.body).where(
+            files.c.project == bindparam("name"), files.c.filename == bindparam("filename")
+        )
+    )
+)
 _LINES = (
     select(projects.c.line)
     .where(projects.c.line.is_not(None), projects.c.name > bindparam("after"))
@@ -90,8 +99,14 @@ class SqlCache:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def project(self, name: NormalizedName) -> Project | None:
+        return await self._project(_PROJECT, name=name)
+
+    async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        return await self._project(_OUTLINE, name=name, filename=filename or "")
+
+    async def _project(self, statement: Executable, **values: str) -> Project | None:
         with answering():
-            found = await self._read(_PROJECT, name=name)
+            found = await self._read(statement, **values)
             facts = [(body, serial) for serial, body in found if serial >= 0]
             if not facts:
                 return None

@@ -63,7 +63,7 @@ class Index:
 
     async def generation(self, name: NormalizedName) -> str | None:
         """The generation that grants are bound to; None where the name is free."""
-        project = await self._cache.project(name)
+        project = await self._cache.outline(name)
         return None if project is None or project.deleted else project.generation
 
     async def projects(
@@ -85,14 +85,13 @@ class Index:
 
         Raises errors.FileNotFound, errors.Quarantined, errors.IndexNotReady.
         """
-        project = await self._cache.project(name)
-        for file in project.published if project is not None else ():
-            if file.filename == filename:
-                if project is not None and project.status is Status.QUARANTINED:
-                    raise errors.Quarantined(name)
-                return file
-        await self._require_built()
-        raise errors.FileNotFound(name, filename)
+        project = await self._cache.outline(name, filename)
+        if project is None or not project.published:
+            await self._require_built()
+            raise errors.FileNotFound(name, filename)
+        if project.status is Status.QUARANTINED:
+            raise errors.Quarantined(name)
+        return project.published[0]
 
     def content(
         self, file: File, *, start: int = 0, end: int | None = None

@@ -271,6 +271,19 @@ class CacheContract:
         assert await cache.file(ALPHA, file.filename) == file
         assert await cache.file(BETA, file.filename) is None
 
+    async def test_outline_holds_one_file_or_none(self, cache: Cache) -> None:
+        """An outline has the project's facts and at most the one file that was asked for."""
+        files = [make_file("1.0"), make_file("2.0")]
+        await cache.save_project(make_project(), CHANGE)
+        for file in files:
+            await cache.save(file, CHANGE)
+        whole = await cache.project(ALPHA)
+        assert whole is not None
+        assert await cache.outline(ALPHA) == replace(whole, files=())
+        assert await cache.outline(ALPHA, files[1].filename) == replace(whole, files=(files[1],))
+        assert await cache.outline(ALPHA, "alpha-3.0.tar.gz") == replace(whole, files=())
+        assert await cache.outline(BETA, files[1].filename) is None
+
     async def test_ten_thousand_files(self, cache: Cache) -> None:
         """A project of 10,000 files is given whole."""
         files = [make_file(f"1.{n}") for n in range(10_000)]
