@@ -13,10 +13,10 @@ router = APIRouter(include_in_schema=False)
 
 STATIC = Path(__file__).parent.parent / "static"
 ASSETS = {
-    "docs.js": STATIC / "docs.js",
-    "favicon-32x32.png": STATIC / "swagger" / "favicon-32x32.png",
-    "swagger-ui-bundle.js": STATIC / "swagger" / "swagger-ui-bundle.js",
-    "swagger-ui.css": STATIC / "swagger" / "swagger-ui.css",
+    "docs.js": (STATIC / "docs.js", "text/javascript"),
+    "favicon-32x32.png": (STATIC / "swagger" / "favicon-32x32.png", "image/png"),
+    "swagger-ui-bundle.js": (STATIC / "swagger" / "swagger-ui-bundle.js", "text/javascript"),
+    "swagger-ui.css": (STATIC / "swagger" / "swagger-ui.css", "text/css"),
 }
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -28,7 +28,7 @@ POLICY = (
 async def docs() -> Response:
     """The page; its links are relative, so that it works below any root path."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-    return FileResponse(STATIC / "docs.html", headers=headers)
+    return FileResponse(STATIC / "docs.html", media_type="text/html", headers=headers)
 
 
 @router.api_route("/docs/{asset}", methods=["GET", "HEAD"])
@@ -36,4 +36,6 @@ async def asset(asset: str) -> Response:
     """One of the files that the page is made of."""
     if asset not in ASSETS:
         raise errors.NotFound("There is no such page here.")
-    return FileResponse(ASSETS[asset], headers={"Cache-Control": "max-age=3600"})
+    path, media_type = ASSETS[asset]
+    headers = {"Cache-Control": "max-age=3600"}
+    return FileResponse(path, media_type=media_type, headers=headers)

@@ -1,0 +1,93 @@
+"""Liveness and readiness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+
+from app import answers, errors
+from app.routes import health
+from tests.serving import Served, serving
+
+
+def test_a_service_that_runs_is_live_and_ready(service: Served) -> None:
+    """Each part has a word."""
+    live = service.ask("/health/live")
+    assert (live.status, json.loads(live.body)) == (200, {"status": "ok"})
+    for target in ("/health/ready", "/health"):
+        ready = service.ask(target)
+        assert ready.status == 200
+        parts = {"storage": "ok", "cache": "ok", "access": "ok", "index": "ok"}
+        assert json.loads(ready.body) == {"status": "ok", "parts": parts}
+        assert ready.headers["cache-control"] == "no-store"
+
+
+class Parts:
+    """Parts of a service that work or do not, as a test says."""
+
+    broken = ""
+    built = True
+
+    async def ready(self) -> bool:
+        """Stands for the index."""
+        self.check("index")
+        return self.built
+
+    async def storage(self) -> None:
+        """Stands for the storage."""
+        self.check("storage")
+
+    async def cache(self) -> None:
+        """Stands for the cache."""
+        self.check("cache")
+
+    def check(self, name: str) -> None:
+        """Fail if this is the broken part."""
+        if name == self.broken:
+            raise errors.CacheUnavailable("the disk at 10.0.0.1 is on fire")
+
+
+@pytest.fixture
+def parts() -> Parts:
+    """All of them work."""
+    return Parts()
+
+
+@pytest.fixture
+def probed(parts: Parts) -> Iterator[Served]:
+    """The health routes over these parts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        yield {"index": parts, "probes": {"storage": parts.storage, "cache": parts.cache}}
+
+    app = FastAPI(lifespan=lifespan, exception_handlers=dict(answers.HANDLERS))
+    app.include_router(health.router)
+    with serving(app) as served:
+        yield served
+
+
+@pytest.mark.parametrize("broken", ["storage", "cache", "index"])
+def test_a_part_that_does_not_answer_is_named(probed: Served, parts: Parts, broken: str) -> None:
+    """Readiness is 503 and says which part; liveness does not ask it."""
+    parts.broken = broken
+    answer = probed.ask("/health/ready")
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "2"
+    found = json.loads(answer.body)
+    assert found["status"] == "unavailable"
+    assert [name for name, word in found["parts"].items() if word != "ok"] == [broken]
+    assert b"10.0.0.1" not in answer.body
+    assert probed.ask("/health/live").status == 200
+
+
+def test_an_index_that_was_never_built_is_not_ready(probed: Served, parts: Parts) -> None:
+    """Half an index is none."""
+    parts.built = False
+    answer = probed.ask("/health/ready")
+    assert answer.status == 503
+    assert json.loads(answer.body)["status"] == "building"
