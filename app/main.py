@@ -29,7 +29,7 @@ from app.guard.hosts import parse
 from app.index import Index
 from app.index.keep import keep
 from app.pages import Pages
-from app.routes import api, docs, files, health, json_api, simple, upload
+from app.routes import api, docs, files, health, home, json_api, simple, upload
 from app.upload.inspection import inspectors
 
 STALE = timedelta(days=1)
@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         exception_handlers=dict(answers.HANDLERS),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for door in (simple, files, json_api, upload, api, health):
+    for door in (home, simple, files, json_api, upload, api, health):
         app.include_router(door.router)
     if settings.docs:
         app.include_router(docs.router)
