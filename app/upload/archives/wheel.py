@@ -117,7 +117,7 @@ def _read_record(
     """The rows of RECORD, which list exactly the files."""
     entry = entries[f"{root}/RECORD"]
     if entry.size > limits.record:
-        refuse("{} has more than {} bytes", entry.name, str(limits.record))
+        refuse(f"{{}} has more than {limits.record} bytes", entry.name)
     raw = b"".join(zip_members.read(file, entry, Budget(limits.record)))
     rows = record.parse(raw, root, limits.members, strict=strict)
     unsigned = {f"{root}/{name}" for name in record.UNSIGNED}
