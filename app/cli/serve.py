@@ -6,6 +6,7 @@ import asyncio
 import copy
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -54,7 +55,8 @@ def serve(
         Multiprocess(served, sockets=[listening]).run()
         return
     server = uvicorn.Server(served)
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # it has stopped by then, gracefully
+        server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(NOT_STARTED)
 

@@ -1,0 +1,63 @@
+# Needs Python 3.11 or newer, and make. PYTHON=python3.13 chooses one.
+PYTHON ?= python3
+BIN := .venv/bin
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help install clients run test test-fast check fix soak bench upgrade clean
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/ready ## Make the environment in .venv
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "PyPICloud needs Python 3.11 or newer; $(PYTHON) is not. Try: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) lacks the module venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt --build-constraint constraints.txt --group dev -e .
+	@touch $@
+	@echo "The environment is in .venv."
+
+clients: install ## Install the real clients that tests run, each apart
+	$(BIN)/python tests/e2e/install_clients.py
+
+run: install ## Serve on http://127.0.0.1:8000; without settings of your own, everyone may read
+	@[ -e .env ] || [ -n "$$PYPICLOUD_DEFAULT_READ$$PYPICLOUD_CONFIG$$PYPICLOUD_HOST" ] || \
+	  export PYPICLOUD_DEFAULT_READ=everyone; exec $(BIN)/pypicloud serve
+
+test: install clients ## Run every test
+	@command -v strace >/dev/null || { echo "Tests need strace (Debian: apt-get install strace)." >&2; exit 1; }
+	@$(PYTEST) && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
+
+test-fast: install ## Run the tests that take no more than a moment
+	@$(PYTEST) -m "not e2e and not slow"
+
+check: install ## Look for slips: ruff, formatting, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	@echo "No slips found."
+
+fix: install ## Mend what ruff can mend, and format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+soak: install ## Run the slow tests again and again, until one fails or you stop it
+	@round=1; while $(PYTEST) -q -m slow; do echo "Round $$round passed."; round=$$((round + 1)); done; exit 1
+
+bench: install ## Measure; see benchmarks/
+	@for script in benchmarks/measure_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+upgrade: install ## Bring the environment to the newest versions and pin them
+	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --group dev -e .
+	{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## Remove what was made here, but not data/
+	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
