@@ -89,6 +89,18 @@ def get_base_url(request: Request) -> str:
     return settings.public_url or settings.root_path
 
 
+def get_outside_url(request: Request) -> str | None:
+    """How clients reach us, for people to copy; None where we cannot know without asking them."""
+    settings = get_settings(request)
+    if settings.public_url:
+        return settings.public_url
+    try:
+        local = ip_address(settings.host).is_loopback
+    except ValueError:
+        local = settings.host == "localhost"
+    return f"http://{settings.host}:{settings.port}{settings.root_path}" if local else None
+
+
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 IndexDep = Annotated[Index, Depends(get_index)]
 PagesDep = Annotated[Pages, Depends(get_pages)]
@@ -97,6 +109,7 @@ DefaultsDep = Annotated[policy.Defaults, Depends(get_defaults)]
 InspectorsDep = Annotated[Inspectors, Depends(get_inspectors)]
 ProbesDep = Annotated[Mapping[str, Probe], Depends(get_probes)]
 BaseUrlDep = Annotated[str, Depends(get_base_url)]
+OutsideUrlDep = Annotated[str | None, Depends(get_outside_url)]
 
 
 async def get_identity(request: Request, access: AccessDep) -> Identity | None:

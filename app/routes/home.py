@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from ipaddress import ip_address
 
 from fastapi import APIRouter, Response
 
-from app.config import Settings
-from app.dependencies import SettingsDep
+from app.dependencies import OutsideUrlDep, SettingsDep
 
 router = APIRouter()
 
@@ -33,11 +31,10 @@ uv publish --publish-url {base}/legacy/ dist/*</pre>
 """
 
 
-async def home(settings: SettingsDep) -> Response:
+async def home(settings: SettingsDep, base: OutsideUrlDep) -> Response:
     """The start page. It is the same for everybody, and says nothing of what is here."""
     root = escape(settings.root_path)
     docs = f' · <a href="{root}/docs">The API</a>' if settings.docs else ""
-    base = _base(settings)
     commands = _COMMANDS.format(base=escape(base)) if base else ""
     page = _PAGE.format(root=root, docs=docs, commands=commands)
     return Response(page, media_type="text/html", headers={"Cache-Control": "no-cache"})
@@ -45,14 +42,3 @@ async def home(settings: SettingsDep) -> Response:
 
 for method in ("GET", "HEAD"):
     router.add_api_route("/", home, methods=[method], include_in_schema=False)
-
-
-def _base(settings: Settings) -> str | None:
-    """How clients reach us: never by a Host that a client sent; None where we cannot know."""
-    if settings.public_url:
-        return settings.public_url
-    try:
-        local = ip_address(settings.host).is_loopback
-    except ValueError:
-        local = settings.host == "localhost"
-    return f"http://{settings.host}:{settings.port}{settings.root_path}" if local else None
