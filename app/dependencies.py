@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address
 from typing import Annotated, TypedDict, cast
 
 from fastapi import Depends, Path, Request
