@@ -55,7 +55,7 @@ def running(where: Path, *arguments: str, **variables: str) -> Iterator[tuple[st
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (match := re.search(r" at (http://\S+)/$", log.read_text(), re.MULTILINE)):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
