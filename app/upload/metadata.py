@@ -76,9 +76,10 @@ def parse(metadata: bytes, profile: Profile) -> CoreMetadata:
         check_single(malformed)
         check_description(walked)
     present = _present(raw)
+    metadata_version = check_metadata_version(present, profile)
     project, name = check_name(present)
     return CoreMetadata(
-        metadata_version=check_metadata_version(present, profile),
+        metadata_version=metadata_version,
         name=name,
         project=project,
         version=check_version(present),
