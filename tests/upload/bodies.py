@@ -53,8 +53,8 @@ def uv(fields: Iterable[tuple[str, str]], filename: str, content: bytes) -> byte
     return body([*(field(name, value) for name, value in fields), file(filename, content)])
 
 
-def hatch(fields: Iterable[tuple[str, str]], filename: str, content: bytes) -> bytes:
-    """As httpx encodes it for hatch: the file first would be as good; text without a type."""
+def file_first(fields: Iterable[tuple[str, str]], filename: str, content: bytes) -> bytes:
+    """The file before the fields, which a form may do as well."""
     parts = [file(filename, content, "Content-Type: application/octet-stream")]
     return body([*parts, *(field(name, value) for name, value in fields)])
 

@@ -71,7 +71,7 @@ async def refused(
         await read(bodies.chunked(body), spool, content_type=content_type)
 
 
-@pytest.mark.parametrize("encode", [bodies.twine, bodies.uv, bodies.hatch])
+@pytest.mark.parametrize("encode", [bodies.twine, bodies.uv, bodies.file_first])
 async def test_forms_of_clients(
     tmp_path: Path, encode: Callable[[Iterable[tuple[str, str]], str, bytes], bytes]
 ) -> None:
@@ -457,7 +457,7 @@ async def test_on_fields_is_called_once_when_the_file_comes_first(tmp_path: Path
         seen.append(fields)
 
     async with receive(
-        bodies.chunked(bodies.hatch(FIELDS, WHEEL, b"x")),
+        bodies.chunked(bodies.file_first(FIELDS, WHEEL, b"x")),
         content_type=bodies.CONTENT_TYPE,
         spool=tmp_path,
         max_file_size=LIMIT,
