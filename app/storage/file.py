@@ -84,7 +84,7 @@ class FileStorage:
                     chunks, waiting = [], 0
             replaced = await self._run(put.publish, chunks)
         except BaseException:
-            await asyncio.shield(self._discard(put))
+            await self._discard(put)
             raise
         if replaced:
             # Not waited for: a cancellation would come after the fact.
@@ -133,10 +133,16 @@ class FileStorage:
             raise errors.StorageUnavailable(message) from error
 
     async def _discard(self, put: staged.Staged) -> None:
-        try:
-            await self._run(put.discard)
-        except errors.StorageUnavailable as error:
-            logger.warning("Half an upload stays in %s: %s", staged.TEMPORARY, error)
+        """Undo the put, even when nobody waits for it any more."""
+        work = asyncio.wrap_future(self._threads.submit(_discard, put))
+        await asyncio.wait({work}, timeout=self._timeout)
+
+
+def _discard(put: staged.Staged) -> None:
+    try:
+        put.discard()
+    except OSError as error:
+        logger.warning("Half an upload stays in %s: %s", staged.TEMPORARY, error.strerror)
 
 
 def _path(url: str) -> Path:
@@ -147,7 +153,7 @@ def _path(url: str) -> Path:
         if host not in ("", "localhost"):
             raise errors.Misconfigured(f"The storage {url!r} names a host; write file:PATH")
         path = f"/{unquote(path)}"
-    if not path or "\0" in path:
+    if not path.strip("/") or "\0" in path:
         raise errors.Misconfigured(f"The storage {url!r} names no folder; write file:PATH")
     return Path(path)
 

@@ -23,7 +23,7 @@ from app.storage import keys
 from app.storage.descriptor import FOLDER, Descriptor
 
 CHUNK = 2**20
-KNOWNFOLDERS = 128
+KNOWN_FOLDERS = 128
 ATTEMPTS = 1000
 """How often others may remove the folder that a key is about to be put into."""
 
@@ -157,7 +157,7 @@ class Folder:
         with self._lock:
             for _, path, folder in fresh:
                 self._durable[path] = folder
-            while len(self._durable) > KNOWNFOLDERS:
+            while len(self._durable) > KNOWN_FOLDERS:
                 self._durable.popitem(last=False)
 
     def _forget(self, paths: Iterable[str]) -> None:
@@ -197,9 +197,12 @@ def _walk(folder: Descriptor, path: str) -> Descriptor:
 
 
 def _made(parent: Descriptor, name: str) -> Descriptor:
-    with suppress(FileExistsError):
-        os.mkdir(name, dir_fd=parent.fd)
-    return Descriptor(os.open(name, FOLDER, dir_fd=parent.fd))
+    try:
+        return _walk(parent, name)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent.fd)
+        return _walk(parent, name)
 
 
 def _below(folder: Descriptor, path: str, start: str) -> Iterator[Stored]:
