@@ -11,16 +11,16 @@ from tests.e2e.sandbox import Sandbox, Tripwire, stretch_tripwire
 from tests.e2e.server import Server, serve
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An index that everyone may read."""
+    """An index that everyone may read; every test has project names of its own."""
     with serve(tmp_path_factory.mktemp("open"), read="everyone") as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def private_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An index that only its users may read."""
+    """An index that only its users may read; every test has project names of its own."""
     with serve(tmp_path_factory.mktemp("private"), read="authenticated") as server:
         yield server
 

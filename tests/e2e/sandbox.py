@@ -190,7 +190,6 @@ PIP = {
 }
 UV = {
     "UV_PYTHON_DOWNLOADS": "never",
-    "UV_PYTHON": sys.executable,
     "UV_KEYRING_PROVIDER": "disabled",
     "UV_HTTP_RETRIES": "0",
     "UV_LINK_MODE": "copy",

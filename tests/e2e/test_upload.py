@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -14,6 +15,8 @@ from tests.e2e.uploaders import UPLOADERS, Uploader
 pytestmark = pytest.mark.e2e
 
 ALREADY = "already exists"
+LARGE = 6 * 2**20
+"""Bytes; the sockets of both sides hold less."""
 
 
 @pytest.fixture(params=list(UPLOADERS))
@@ -99,3 +102,15 @@ def test_upl_16_no_right(
     assert finished.status != 0, str(finished)
     assert "403" in finished.flat, str(finished)
     assert private_index.hashes(release.name) == {}
+
+
+def test_upl_17_refusal_reaches_a_client_that_still_sends(
+    name: str, upload: Uploader, sandbox: Sandbox, private_index: Server
+) -> None:
+    """A file larger than all buffers in between is refused with a 401, not a broken pipe."""
+    noise = Random(name).randbytes(LARGE).hex()
+    release = Release(name=f"large-{name}", code=f"NOISE = '{noise}'\n")
+    folder = release.write(sandbox.folder / "project")
+    finished = upload(sandbox, folder, private_index, STRANGER)
+    assert finished.status != 0, str(finished)
+    assert "401" in finished.flat, str(finished)

@@ -43,12 +43,13 @@ def installed(sandbox: Sandbox, url: str, *arguments: str | Path) -> dict[str, s
 
 
 def consumer(sandbox: Sandbox, server: Server, *dependencies: str, more: str = "") -> Path:
-    """A project that names ``server`` as the index ``company``; returns its folder."""
+    """A project with an empty venv that knows ``server`` as ``company``; returns its folder."""
     folder = sandbox.folder / "consumer"
     folder.mkdir()
     text = PROJECT.format(dependencies=list(dependencies))
     text += INDEX.format(url=server.simple, more=more)
     (folder / "pyproject.toml").write_text(text)
+    sandbox.venv(folder / ".venv")
     return folder
 
 
