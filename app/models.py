@@ -143,7 +143,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSummary:
-    """One line of a list of projects. ``version`` is the newest (see names.newest)."""
+    """One line of a list of projects. ``version`` is the newest (names.rank)."""
 
     name: NormalizedName
     display_name: str
@@ -151,6 +151,7 @@ class ProjectSummary:
     summary: str
     updated: datetime
     serial: int
+    generation: str
     status: Status = Status.ACTIVE
 
 

@@ -64,6 +64,18 @@ def canonical_version(version: str) -> str:
     return canonicalize_version(parsed)
 
 
+def rank(version: str, *, yanked: bool) -> tuple[int, VersionKey]:
+    """Greatest for the newest release: final ones first, then pre-releases, then yanked ones."""
+    parsed = parse_version(version)
+    if yanked:
+        grade = 0
+    elif parsed is None or parsed.is_prerelease:
+        grade = 1
+    else:
+        grade = 2
+    return grade, version_key(version)
+
+
 def version_key(version: str) -> VersionKey:
     """Sorts versions as PEP 440 does, what is not PEP 440 before all that is."""
     parsed = parse_version(version)

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from app import names
 from app.models import File, FileState, Project, ProjectSummary
-from app.names import VersionKey, parse_version, version_key
+from app.names import VersionKey
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -65,14 +66,8 @@ def candidate(file: File) -> Candidate:
 
 def rank(candidate: Candidate) -> Rank:
     """Greatest for the file that speaks for the newest release; never the same for two."""
-    parsed = parse_version(candidate.version)
-    if candidate.yanked:
-        grade = 0
-    elif parsed is None or parsed.is_prerelease:
-        grade = 1
-    else:
-        grade = 2
-    return grade, version_key(candidate.version), candidate.uploaded, candidate.filename
+    release = names.rank(candidate.version, yanked=candidate.yanked)
+    return *release, candidate.uploaded, candidate.filename
 
 
 def fold(candidates: Iterable[Candidate]) -> Standing | None:
@@ -122,4 +117,5 @@ def summary(project: Project, standing: Standing | None, serial: int) -> Project
         updated=_EPOCH + standing.updated * _MICROSECOND,
         serial=serial,
         status=project.status,
+        generation=project.generation,
     )

@@ -79,26 +79,13 @@ class Reader:
         """
         if self.identity is not None and self.identity.admin:
             return list(summaries)
-        own = await self._access.all_grants()
-        listed = {summary.name for summary in summaries}
-        # Grants are bound to a generation, which a list does not tell; it is looked up where
-        # it decides anything.
-        doubtful = {
-            name
-            for (name, _), grants in own.items()
-            if name in listed and self._allowed(grants) is not self.by_default
+        every = await self._access.all_grants()
+        own = {
+            line.name: grants
+            for line in (summaries if every else ())
+            if (grants := every.get((line.name, line.generation)))
         }
-        standing = {
-            name: own.get((name, generation), {})
-            for name in doubtful
-            if (generation := await self._index.generation(name)) is not None
-        }
-        seen = policy.readable(
-            self.identity,
-            summaries,
-            {name: grants for name, grants in standing.items() if grants},
-            self._defaults,
-        )
+        seen = policy.readable(self.identity, summaries, own, self._defaults)
         if not seen and self.identity is None and not self.by_default:
             raise errors.Unauthenticated
         return seen

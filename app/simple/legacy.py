@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from packaging.metadata import parse_email
 
+from app import names
 from app.models import File, Kind, Project
-from app.names import VersionKey, canonical_version, parse_version, version_key
+from app.names import canonical_version
 from app.simple.render import path, shown, spelled, timestamp
 
 _NO_DOWNLOADS = {"last_day": -1, "last_month": -1, "last_week": -1}
@@ -25,19 +26,12 @@ def newest(files: Iterable[File]) -> str | None:
 
     A release is yanked when all its files are.
     """
-    releases: dict[str, list[File]] = {}
-    for file in files:
-        releases.setdefault(canonical_version(file.version), []).append(file)
-
-    def rank(release: str) -> tuple[int, VersionKey]:
-        parsed = parse_version(release)
-        if _yanked(releases[release]):
-            return 0, version_key(release)
-        final = parsed is not None and not parsed.is_prerelease
-        return 2 if final else 1, version_key(release)
-
-    best = max(releases, key=rank, default=None)
-    return None if best is None else releases[best][0].version
+    best = max(
+        files,
+        key=lambda file: names.rank(file.version, yanked=file.yanked is not None),
+        default=None,
+    )
+    return None if best is None else best.version
 
 
 def describing(release: Sequence[File]) -> File | None:

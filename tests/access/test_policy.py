@@ -109,6 +109,7 @@ def summary(name: str) -> ProjectSummary:
         summary="",
         updated=datetime(2026, 1, 1, tzinfo=UTC),
         serial=1,
+        generation="01JD0000000000000000000001",
     )
 
 

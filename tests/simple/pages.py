@@ -62,6 +62,7 @@ def make_summary(name: str, serial: int = 1, **given: Any) -> ProjectSummary:
         "summary": "",
         "updated": NOON + timedelta(seconds=serial),
         "serial": serial,
+        "generation": "01JD0000000000000000000001",
     }
     return ProjectSummary(**(fields | given))
 
