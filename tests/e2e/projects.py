@@ -51,6 +51,7 @@ class Release:
     code: str = "def main() -> None:\n    print('hello')\n"
     requires: Sequence[str] = ()
     extras: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    requires_python: str | None = None
 
     @property
     def module(self) -> str:
@@ -59,11 +60,23 @@ class Release:
 
     def wheel(self) -> Made:
         """The wheel."""
-        return make_wheel(self.name, self.version, files=self.modules, headers=self.headers)
+        return make_wheel(
+            self.name,
+            self.version,
+            files=self.modules,
+            requires_python=self.requires_python,
+            headers=self.headers,
+        )
 
     def sdist(self) -> Made:
         """The sdist."""
-        return make_sdist(self.name, self.version, files=self.modules, headers=self.headers)
+        return make_sdist(
+            self.name,
+            self.version,
+            files=self.modules,
+            requires_python=self.requires_python,
+            headers=self.headers,
+        )
 
     @property
     def modules(self) -> dict[str, bytes]:

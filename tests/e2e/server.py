@@ -89,13 +89,18 @@ class Server:
 
     def yank(self, release: Release, reason: str) -> None:
         """Yank a release."""
-        response = httpx.patch(
-            f"{self.url}/api/v1/projects/{release.name}/releases/{release.version}",
-            json={"yanked": reason},
+        self.manage("PATCH", f"{release.name}/releases/{release.version}", yanked=reason)
+
+    def manage(self, method: str, path: str, **body: str) -> None:
+        """Ask ``/api/v1/projects/`` for a change, as the admin."""
+        response = httpx.request(
+            method,
+            f"{self.url}/api/v1/projects/{path}",
+            json=body or None,
             auth=(ADMIN.username, ADMIN.password),
             trust_env=False,
         )
-        assert response.status_code == 200, (response.status_code, response.text)
+        assert response.is_success, (response.status_code, response.text)
 
     def page(self, project: str) -> dict[str, object]:
         """The project's page as JSON, read as the admin."""
