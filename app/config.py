@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import logging
 import os
 import re
 import tomllib
@@ -38,6 +39,8 @@ from pydantic_settings import (
 
 from app import errors
 from app.access import principals
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "PYPICLOUD_"
 CONFIG = f"{PREFIX}CONFIG"
@@ -196,10 +199,11 @@ def load() -> Settings:
     """The settings of this process.
 
     Raises errors.Misconfigured, one line that names the setting, for a value that cannot be,
-    a ``PYPICLOUD_…`` variable that is no setting, and a TOML file that cannot be read.
+    for a variable whose name is nearly that of a setting, and for a TOML file that cannot be
+    read or has other keys. Any other ``PYPICLOUD_…`` variable is named in a warning.
     """
     try:
-        _refuse_unknown({*os.environ, *dotenv_values(".env")})
+        _refuse_slips({*os.environ, *dotenv_values(".env")})
         return Settings.model_construct(**dict(_Sources()))
     except ValidationError as invalid:
         raise errors.Misconfigured(_line(invalid)) from None
@@ -222,14 +226,16 @@ def _config_file() -> Path | None:
     return path
 
 
-def _refuse_unknown(names: Iterable[str]) -> None:
-    known = {CONFIG, *(variable(field) for field in Settings.model_fields)}
+def _refuse_slips(names: Iterable[str]) -> None:
+    """Stop at what was meant to be a setting; warn of what may be one of another version."""
+    known = [CONFIG.removeprefix(PREFIX), *(field.upper() for field in Settings.model_fields)]
     for name in sorted(names):
-        if not name.startswith(PREFIX) or name in known or _SERVICE_LINK.match(name):
+        short = name.removeprefix(PREFIX)
+        if not name.startswith(PREFIX) or short in known or _SERVICE_LINK.match(name):
             continue
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise errors.Misconfigured(f"{name} is no setting{hint}")
+        if near := difflib.get_close_matches(short, known, n=1, cutoff=0.75):
+            raise errors.Misconfigured(f"{name} is no setting; did you mean {PREFIX}{near[0]}?")
+        logger.warning("%s is no setting of this version and is ignored", name)
 
 
 def _line(invalid: ValidationError) -> str:

@@ -130,6 +130,14 @@ def test_a_variable_that_is_no_setting_is_refused(monkeypatch: pytest.MonkeyPatc
         load(monkeypatch, prot="1")
 
 
+def test_a_variable_of_another_version_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is far from every setting is ignored, with a warning that names it."""
+    load(monkeypatch, no_such_thing_at_all="1")
+    assert "PYPICLOUD_NO_SUCH_THING_AT_ALL is no setting" in caplog.text
+
+
 def test_a_slip_in_a_file_is_refused(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same holds for .env and TOML; other programs' lines in .env are left alone."""
     (elsewhere / "index.toml").write_text("prot = 1\n")
