@@ -36,10 +36,11 @@ def frame(head: dict[str, object], *texts: bytes) -> bytes:
     return b"".join((len(encoded).to_bytes(4, "big"), encoded, *texts))
 
 
-def found(contents: Contents, limit: int) -> bytes:
+def found(contents: Contents, limit: int, *, worn: bool) -> bytes:
     """The frame of an answer; of the names only those that somebody may ask for."""
     texts = (contents["metadata"], contents["wheel"], contents["entry_points"])
     head: dict[str, object] = {
+        "worn": worn,
         "root": contents["root"],
         "members": contents["members"],
         "unpacked": contents["unpacked"],

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         limits: dict[str, int]
 
 
+MANY = 20_000
 INSPECTIONS = {"bdist_wheel": wheel.inspect, "sdist": sdist.inspect}
 
 
@@ -78,7 +79,8 @@ def _inspect(request: Request) -> bytes:
         inspect = INSPECTIONS[request["kind"]]
         strict = request["strict"]
         contents = inspect(file, status.st_size, request["filename"], limits, strict=strict)
-    return found(contents, limits.names)
+    # so many names leave the memory in pieces
+    return found(contents, limits.names, worn=contents["members"] > MANY)
 
 
 def _place(trace: TracebackType | None) -> str:

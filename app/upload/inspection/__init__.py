@@ -9,6 +9,6 @@ The rules are in ``docs/upload-archives.md``, the readers in ``app.upload.archiv
 """
 
 from app.upload.inspection.answers import Inspection
-from app.upload.inspection.pool import Inspectors, Profile, inspectors
+from app.upload.inspection.pool import Inspectors, inspectors
 
-__all__ = ["Inspection", "Inspectors", "Profile", "inspectors"]
+__all__ = ["Inspection", "Inspectors", "inspectors"]

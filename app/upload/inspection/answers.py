@@ -22,7 +22,7 @@ class Inspection:
     ``metadata`` is the exact METADATA of a wheel or PKG-INFO of an sdist; ``root`` the name
     of the dist-info directory or of the sdist's top directory. ``names`` are files relative
     to the root: those near its top up to a number, and every one that a ``License-File``
-    line of the metadata names.
+    line of the metadata names (PEP 639; in a wheel below ``licenses/``).
     """
 
     metadata: bytes
@@ -33,10 +33,6 @@ class Inspection:
     entry_points: bytes | None
     has_pyproject: bool
     names: frozenset[str]
-
-    def has_license(self, path: str) -> bool:
-        """Whether the file that a ``License-File`` field names is there (PEP 639)."""
-        return (f"licenses/{path}" if self.wheel is not None else path) in self.names
 
 
 class Head(msgspec.Struct):

@@ -7,15 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
 
 from app import errors
 from app.models import Kind
 from app.upload.archives.limits import Limits
 from app.upload.inspection.answers import Inspection
 from app.upload.inspection.child import Child, Died, Request
-
-Profile = Literal["strict", "import"]
+from app.upload.profile import Profile
 
 LIMITS: Mapping[Profile, Limits] = {
     "strict": Limits(),
@@ -43,6 +41,7 @@ class Inspectors:
         self._children: set[Child] = set()
         self._replacements: set[asyncio.Task[None]] = set()
         self._waiting = 0
+        self._closed = False
         self._queue = queue
         self._memory = memory
         self._cpu = cpu
@@ -109,7 +108,7 @@ class Inspectors:
 
     async def _replace(self, child: Child) -> None:
         await child.close()
-        while True:
+        while not self._closed:
             if await self.add():
                 return
             await asyncio.sleep(START_PAUSE)
@@ -127,9 +126,8 @@ class Inspectors:
 
     async def close(self) -> None:
         """End every child, and wait until they are gone."""
-        for task in self._replacements:
-            task.cancel()
-        await asyncio.gather(*self._replacements, return_exceptions=True)
+        self._closed = True
+        await asyncio.gather(*self._replacements)
         await asyncio.gather(*(child.close() for child in self._children))
 
     def report(self) -> None:
@@ -148,7 +146,7 @@ async def inspectors(
     *,
     count: int = 2,
     queue: int = 256,
-    memory: int = 128 << 20,
+    memory: int = 192 << 20,
     cpu: float = 2.0,
     cpu_per_mib: float = 0.2,
     grace: float = 10.0,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.models import Kind
-from app.upload.inspection import Inspection, Inspectors, Profile, inspectors
+from app.upload.inspection import Inspection, Inspectors, inspectors
+from app.upload.profile import Profile
 
 Inspect = Callable[..., Awaitable[Inspection]]
 

@@ -19,7 +19,6 @@ from tests.upload.inspection.processes import status
 ALL = catalogue()
 BROKEN = [hostile for hostile in ALL if hostile.stage == "inspection"]
 LYING = [hostile for hostile in ALL if hostile.stage == "agreement"]
-MEMORY = 128 << 20
 MIB = 1 << 20
 
 
@@ -61,7 +60,7 @@ async def test_hostile_archives_take_bounded_memory(tmp_path: Path) -> None:
     paths = [tmp_path / hostile.id for hostile in worst]
     for path, hostile in zip(paths, worst, strict=True):
         path.write_bytes(hostile.build())
-    async with inspectors(count=2, memory=MEMORY) as pool:
+    async with inspectors(count=2) as pool:
         before = status(os.getpid(), "VmRSS")
         pids = pool.pids
 

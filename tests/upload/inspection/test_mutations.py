@@ -13,7 +13,8 @@ import pytest
 
 from app import errors
 from app.models import Kind
-from app.upload.inspection import Inspectors, Profile
+from app.upload.inspection import Inspectors
+from app.upload.profile import Profile
 from tests.factories import make_sdist, make_wheel
 from tests.hostile.sdists import SOUND as SDIST
 from tests.hostile.tars import END, pax

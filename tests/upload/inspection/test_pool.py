@@ -16,9 +16,10 @@ import pytest
 from app import errors
 from app.models import Kind
 from app.upload.archives.limits import Limits
-from app.upload.inspection import Inspection, Inspectors, Profile, inspectors
+from app.upload.inspection import Inspection, Inspectors, inspectors
+from app.upload.profile import Profile
 from tests.factories import Made, make_wheel
-from tests.hostile.wheels import wheel
+from tests.hostile.wheels import FILENAME, wheel
 from tests.hostile.zips import deflate_repeated, deflate_zeros
 from tests.upload.inspection.processes import children, is_running, status
 
@@ -68,7 +69,7 @@ async def test_children_give_up_what_they_can(pool: Inspectors) -> None:
     """Before the first byte a child has limits, no privileges to gain, and filtered calls."""
     for pid in pool.pids:
         limits = Path(f"/proc/{pid}/limits").read_text()
-        assert "Max address space         134217728" in limits
+        assert "Max address space         201326592" in limits
         assert "Max file size             0" in limits
         assert "Max open files            16" in limits
         assert status(pid, "NoNewPrivs") == 1
@@ -121,7 +122,7 @@ async def test_killed_children_are_replaced(pool: Inspectors, tmp_path: Path) ->
 
 async def test_a_child_killed_at_work_is_replaced(tmp_path: Path) -> None:
     """The file that a killed child was reading is read by the next one."""
-    path = tmp_path / "evil-1.0-py3-none-any.whl"
+    path = tmp_path / FILENAME
     big_wheel(path, 64)
     async with inspectors(count=1) as pool:
         (pid,) = pool.pids
@@ -136,7 +137,7 @@ async def test_a_file_that_kills_its_children_is_refused(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever dies twice over one file does so for a reason, and the file is to blame."""
-    path = tmp_path / "evil-1.0-py3-none-any.whl"
+    path = tmp_path / FILENAME
     big_wheel(path, 64)
     async with inspectors(count=1) as pool:
         reading = asyncio.create_task(read(pool, path, path.name))
@@ -152,7 +153,7 @@ async def test_a_file_that_kills_its_children_is_refused(
 
 async def test_time_is_limited(tmp_path: Path) -> None:
     """What takes more CPU time, or more time by the clock, than it may is refused."""
-    path = tmp_path / "evil-1.0-py3-none-any.whl"
+    path = tmp_path / FILENAME
     limits = slow_wheel(path)
     made = make_wheel()
     good = spool(tmp_path, made)
@@ -181,7 +182,7 @@ async def test_memory_is_limited(tmp_path: Path) -> None:
 
 async def test_a_big_wheel_takes_no_more_memory(tmp_path: Path) -> None:
     """200 MB are read in the same memory as a kilobyte."""
-    path = tmp_path / "evil-1.0-py3-none-any.whl"
+    path = tmp_path / FILENAME
     big_wheel(path, 200)
     async with inspectors(count=1) as pool:
         (pid,) = pool.pids
@@ -191,9 +192,21 @@ async def test_a_big_wheel_takes_no_more_memory(tmp_path: Path) -> None:
         assert status(pid, "VmHWM") - before < 4 << 10
 
 
+async def test_grown_children_are_replaced(tmp_path: Path) -> None:
+    """A hundred thousand members fit into the memory of a child, which is then replaced."""
+    path = tmp_path / FILENAME
+    members = {f"evil/some/longer/path/m{number:06}.py": b"x" for number in range(99_990)}
+    path.write_bytes(wheel(members, zip64={}, here=0xFFFF, count=0xFFFF))
+    async with inspectors(count=1) as pool:
+        pids = pool.pids
+        found = await pool.inspect(path, filename=FILENAME, kind=Kind.WHEEL, profile="import")
+        assert found.members == 99_994
+        assert not pool.pids & pids
+
+
 async def test_cancelling_frees_the_child(tmp_path: Path) -> None:
     """Who is cancelled leaves no process at work, and the next one is served."""
-    path = tmp_path / "evil-1.0-py3-none-any.whl"
+    path = tmp_path / FILENAME
     big_wheel(path, 200)
     made = make_wheel()
     good = spool(tmp_path, made)
@@ -259,4 +272,4 @@ async def test_missing_files_are_not_the_archives_fault(
 ) -> None:
     """A spooled file that is not there is an error of ours, not a bad upload."""
     with caplog.at_level(logging.ERROR), pytest.raises(FileNotFoundError):
-        await read(pool, tmp_path / "nothing", "evil-1.0-py3-none-any.whl")
+        await read(pool, tmp_path / "nothing", FILENAME)
