@@ -90,6 +90,19 @@ def get_base_url(request: Request) -> str:
     return settings.public_url or settings.root_path
 
 
+def get_file_base_url(request: Request) -> str:
+    """What absolute links to files begin with: as ``get_base_url``, but on loopback whole.
+
+    There the address is that of our own socket, so nobody else can have chosen it.
+    """
+    settings = get_settings(request)
+    host, port = request.scope.get("server") or ("", None)
+    if settings.public_url or settings.trusted_proxies or host not in ("127.0.0.1", "::1"):
+        return get_base_url(request)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{request.scope['scheme']}://{shown}:{port}{settings.root_path}"
+
+
 def get_outside_url(request: Request) -> str | None:
     """How clients reach us, for people to copy; None where we cannot know without asking them."""
     settings = get_settings(request)
@@ -110,6 +123,7 @@ DefaultsDep = Annotated[policy.Defaults, Depends(get_defaults)]
 InspectorsDep = Annotated[Inspectors, Depends(get_inspectors)]
 ProbesDep = Annotated[Mapping[str, Probe], Depends(get_probes)]
 BaseUrlDep = Annotated[str, Depends(get_base_url)]
+FileBaseUrlDep = Annotated[str, Depends(get_file_base_url)]
 OutsideUrlDep = Annotated[str | None, Depends(get_outside_url)]
 
 
@@ -139,9 +153,13 @@ def _basic(header: str) -> tuple[str, str]:
     if scheme.lower() != "basic":
         raise errors.Unauthenticated
     try:
-        decoded = base64.b64decode(encoded.strip(" "), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+        pair = base64.b64decode(encoded.strip(" "), validate=True)
+    except binascii.Error:
         raise errors.Unauthenticated from None
+    try:
+        decoded = pair.decode("utf-8")
+    except UnicodeDecodeError:  # pip, twine and poetry send Latin-1 where that is enough
+        decoded = pair.decode("latin-1")
     username, colon, password = decoded.partition(":")
     if not colon or "\0" in decoded:
         raise errors.Unauthenticated

@@ -77,7 +77,7 @@ def banner(settings: Settings, port: int, password: str | None) -> str:
     trusted = "" if url.startswith("https:") or _is_loopback(name) else f" --trusted-host {name}"
     lines += [
         "",
-        "Upload, install with pip, install with uv (put your project for NAME):",
+        "Upload, install with pip, install with uv (put your own for NAME and PASSWORD):",
         f"  {upload} dist/*",
         f"  pip install --index-url {simple}{trusted} NAME",
         f"  uv pip install --index {simple} NAME",
@@ -100,8 +100,8 @@ def _simple(settings: Settings, url: str, password: str | None) -> str:
     if EVERYONE in settings.default_read:
         return f"{url}/simple/"
     scheme, _, rest = url.partition("://")
-    secret = f":{quote(password, safe='')}" if password is not None else ""
-    return f"{scheme}://{ADMIN}{secret}@{rest}/simple/"
+    secret = quote(password, safe="") if password is not None else "PASSWORD"
+    return f"{scheme}://{ADMIN}:{secret}@{rest}/simple/"
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from app import errors
-from app.dependencies import BaseUrlDep, IndexDep, PagesDep
+from app.dependencies import BaseUrlDep, FileBaseUrlDep, IndexDep, PagesDep
 from app.index import Index
 from app.models import File, Project, Status
 from app.names import canonical_version
@@ -33,6 +33,7 @@ async def project(
     index: IndexDep,
     pages: PagesDep,
     base: BaseUrlDep,
+    files: FileBaseUrlDep,
 ) -> Response:
     """The newest release that is final and not yanked, and the files of all releases."""
     name = project_name(project)
@@ -42,7 +43,7 @@ async def project(
     version = legacy.newest(_listed(shown.project))
     if version is None:
         raise errors.ProjectNotFound(name)
-    page = await _page(index, pages, shown.project, version, base, whole=True)
+    page = await _page(index, pages, shown.project, version, files, whole=True)
     return _response(request, page, shown)
 
 
@@ -62,6 +63,7 @@ async def release(
     index: IndexDep,
     pages: PagesDep,
     base: BaseUrlDep,
+    files: FileBaseUrlDep,
 ) -> Response:
     """One release and its files; any spelling that PEP 440 calls equal finds it."""
     name = project_name(project)
@@ -69,7 +71,7 @@ async def release(
         return moved(request, base, f"/pypi/{name}/{version}/json")
     shown = await reader.project(name)
     _listed(shown.project)
-    page = await _page(index, pages, shown.project, version, base, whole=False)
+    page = await _page(index, pages, shown.project, version, files, whole=False)
     return _response(request, page, shown)
 
 

@@ -67,7 +67,7 @@ def _conclude(
     contents.check_license_files(found, inspected, kind=claim.kind, filename=content.filename)
     if profile == "strict":
         rules.check_rules(found.raw)
-        contents.check_entry_points(inspected.entry_points)
+        contents.check_entry_points(inspected.entry_points, claim.project)
     requires_python = found.raw.get("requires_python")
     return Distribution(
         project=claim.project,

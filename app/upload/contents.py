@@ -9,6 +9,7 @@ from typing import Protocol
 
 from app import errors, names
 from app.models import Kind
+from app.upload.archives.scripts import shadows
 from app.upload.fields import Claim
 from app.upload.metadata import CoreMetadata
 from app.upload.quoting import quoted
@@ -65,8 +66,8 @@ def check_license_files(
             )
 
 
-def check_entry_points(entry_points: bytes | None) -> None:
-    """The file is INI, and scripts have names that can be files (CNT-13)."""
+def check_entry_points(entry_points: bytes | None, project: str) -> None:
+    """The file is INI, and scripts have names that can be files and shadow nothing (CNT-13)."""
     if entry_points is None:
         return
     if entry_points.count(b"[") > _GROUPS:
@@ -84,4 +85,8 @@ def check_entry_points(entry_points: bytes | None) -> None:
             if not _SCRIPT.match(name):
                 raise errors.InvalidUpload(
                     f"entry_points.txt: {quoted(name)} is not a name for a script."
+                )
+            if shadows(name, project):
+                raise errors.InvalidUpload(
+                    f"entry_points.txt: A script {quoted(name)} would shadow the environment's own."
                 )

@@ -110,7 +110,7 @@ def test_reading_with_credentials_is_said_so() -> None:
     lines = banner(Settings(), 8000, "a+b")
     assert "pip install --index-url http://admin:a%2Bb@127.0.0.1:8000/simple/ NAME" in lines
     lines = banner(Settings(), 8000, None)
-    assert "pip install --index-url http://admin@127.0.0.1:8000/simple/ NAME" in lines
+    assert "pip install --index-url http://admin:PASSWORD@127.0.0.1:8000/simple/ NAME" in lines
 
 
 @pytest.mark.parametrize(

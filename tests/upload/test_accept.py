@@ -273,6 +273,8 @@ async def test_cnt_13_entry_points(tmp_path: Path, text: bytes) -> None:
         b"[gui_scripts]\na/b = a:b\n",
         b"[gui_scripts]\n\xc3\xa9 = a:b\n",
         b"[console_scripts]\n\xff = a:b\n",
+        b"[console_scripts]\npython = a:b\n",
+        b"[console_scripts]\npip = a:b\n",
         b"[a]\n[a]\n",
         b"[" * 1_000_000,
         b"".join(b"[g%d]\n" % number for number in range(100_000)),

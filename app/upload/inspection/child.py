@@ -131,7 +131,10 @@ class Child:
             with suppress(ProcessLookupError):
                 self._process.kill()
         self._stdin.close()
-        return await self._process.wait()
+        code = await self._process.wait()
+        # Its pipe is at its end; asyncio closes its transport when that was read.
+        await self._stdout.read()
+        return code
 
 
 def _invalid(reason: str) -> errors.InvalidUpload:
