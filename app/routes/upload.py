@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -21,6 +21,7 @@ from app.index import Index
 from app.models import Actor, Identity, Permission
 from app.routes import xmlrpc
 from app.routes.reading import ReaderDep
+from app.routes.schemas import FAILURES, Failure
 from app.upload import form as forms
 from app.upload.accept import accept
 from app.upload.form import Fields, Form
@@ -56,6 +57,13 @@ _BODY = {
             }
         },
     }
+}
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    **{code: FAILURES[code] for code in (400, 401, 403, 503)},
+    200: {"description": "It is published, or was before.", "content": {"text/plain": {}}},
+    410: {"model": Failure, "description": "An action of former times."},
+    413: {"model": Failure, "description": "The file or the form is too large."},
 }
 
 
@@ -123,6 +131,7 @@ for path in ("/legacy/", "/legacy", "/", "/simple/", "/simple"):
         path,
         include_in_schema=path == "/legacy/",
         response_class=Response,
+        responses=_ANSWERS,
         summary="Upload a distribution",
         openapi_extra=_BODY,
     )(upload)
