@@ -8,7 +8,6 @@ through ``authorize``, by every door; ``may`` is the same as a dependency.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from typing import Annotated, TypedDict, cast
@@ -154,7 +153,7 @@ def _basic(header: str) -> tuple[str, str]:
         raise errors.Unauthenticated
     try:
         pair = base64.b64decode(encoded.strip(" "), validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or not even ASCII
         raise errors.Unauthenticated from None
     try:
         decoded = pair.decode("utf-8")
