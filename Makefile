@@ -32,10 +32,10 @@ run: install ## Serve on http://127.0.0.1:8000; without settings of your own, ev
 
 test: install clients ## Run every test
 	@command -v strace >/dev/null || { echo "Tests need strace (Debian: apt-get install strace)." >&2; exit 1; }
-	@$(PYTEST) && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
+	@$(PYTEST) -n auto --dist worksteal && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
 
 test-fast: install ## Run the tests that take no more than a moment
-	@$(PYTEST) -m "not e2e and not slow"
+	@$(PYTEST) -n auto --dist worksteal -m "not e2e and not slow"
 
 check: install ## Look for slips: ruff, formatting, types
 	$(BIN)/ruff check
@@ -47,11 +47,13 @@ fix: install ## Mend what ruff can mend, and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: install ## Run the slow tests again and again, until one fails or you stop it
-	@round=1; while $(PYTEST) -q -m slow; do echo "Round $$round passed."; round=$$((round + 1)); done; exit 1
+soak: install ## Run the crashes, the races and the made-up requests at full length
+	$(PYTEST) tests/invariants --soak
+	SOAK=1 $(PYTEST) tests/conformance/test_openapi.py
 
 bench: install ## Measure; see benchmarks/
-	@for script in benchmarks/measure_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for name in start cold_page memory_pages inspection upload_small upload_large reindex; do \
+	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 upgrade: install ## Bring the environment to the newest versions and pin them
 	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --group dev -e .

@@ -74,6 +74,11 @@ class Application(FastAPI):
             schema = super().openapi()
             schema.setdefault("components", {})["securitySchemes"] = _SECURITY
             schema["security"] = [{"basic": []}, {}]
+            for operation in (one for path in schema["paths"].values() for one in path.values()):
+                # A request that is not valid gets 400, in our shape.
+                operation["responses"].pop("422", None)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"].get("schemas", {}).pop(unused, None)
         return self.openapi_schema or {}
 
 
