@@ -2,7 +2,7 @@
 
 A backend is opened by one ``@asynccontextmanager connect(url, …)`` in its module; the
 object it yields is ready. Nobody inherits from the protocol; the contract class in
-``app.testing`` says what holds for every backend.
+``tests/contracts/storage.py`` says what holds for every backend.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from app.models import Stored
 class Storage(Protocol):
     """Bytes by key.
 
-    A key is ASCII segments joined by ``/``, none of them empty, ``.`` or ``..``; anything
+    A key is printable ASCII segments joined by ``/``, none empty, ``.`` or ``..``, each at most
+    255 bytes, the first not beginning with a dot, 1024 bytes in all; anything
     else raises ValueError (a programming error: doors validate). Readers see the old bytes
     of a key or the new ones, never a part. Each method raises errors.StorageUnavailable
     when the store cannot be asked or does not answer within its time-out; never a lie such
