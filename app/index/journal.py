@@ -73,6 +73,11 @@ class Journal:
         at = key(event.project, event.filename, event.seq)
         return record if await self._storage.create(at, record) else None
 
+    async def confirm(self, record: bytes) -> None:
+        """Make sure that an event which was found is durable, whoever wrote it and died."""
+        event = events.decode(record)
+        await self._storage.create(key(event.project, event.filename, event.seq), record)
+
     async def chains(self, name: str | None = None) -> AsyncIterator[Chains]:
         """The chains of every project, or of one, in the order of names' keys."""
         prefix = ROOT if name is None else f"{ROOT}{name}/"

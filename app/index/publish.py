@@ -79,6 +79,7 @@ class Publisher:
             raise errors.FilenameUsed
         if file.hashes.sha256 != distribution.hashes.sha256:
             raise errors.FileExists(file.filename, file.hashes.blake2b_256)
+        await self._journal.confirm(records[0])
         known = await self._cache.file(file.project, file.filename)
         if known is None or known.sequence < file.sequence:  # the first attempt ended too early
             await self._commits.tell(records, events.decode(records[-1]))

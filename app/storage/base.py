@@ -29,7 +29,7 @@ class Storage(Protocol):
         """Write ``key`` unless it exists: True, or False where it exists already.
 
         The one primitive of commits: of N racing callers exactly one gets True, and
-        afterwards the bytes are those of that one. Durable before True is returned.
+        afterwards the bytes are those of that one. They are durable before either is returned.
         """
         ...
 
