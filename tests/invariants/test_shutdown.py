@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import socket
 import threading
@@ -34,7 +35,7 @@ def halves(server: Server, made: Made, name: str, version: str) -> tuple[bytes, 
     )
     body = request.read()
     lines = [f"{key}: {value}" for key, value in request.headers.items()]
-    _, _, credentials = httpx.BasicAuth(*AUTH)._auth_header.partition(" ")
+    credentials = base64.b64encode(":".join(AUTH).encode()).decode()
     lines += [f"Authorization: Basic {credentials}", "Connection: close"]
     whole = "\r\n".join(["POST /legacy/ HTTP/1.1", *lines, "", ""]).encode() + body
     return whole[:-3000], whole[-3000:]
