@@ -7,6 +7,7 @@ happens in between, the marker tells the reconciler which chain to look at.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,8 @@ from ulid import ULID
 
 from app import errors
 from app.storage.base import Storage, read
+
+logger = logging.getLogger(__name__)
 
 ROOT = "pending/"
 LIFE = timedelta(hours=24)
@@ -65,10 +68,15 @@ async def put(storage: Storage, marker: Marker) -> None:
 
 
 async def markers(storage: Storage) -> AsyncIterator[Marker]:
-    """Every marker there is, oldest first."""
+    """Every marker there is, oldest first; what is none, or not one of ours, is passed over."""
     async for stored in storage.scan(ROOT):
         try:
             record = await read(storage, stored.key, limit=1 << 16)
         except errors.KeyNotFound:  # its write ended meanwhile
             continue
-        yield msgspec.json.decode(record, type=Marker)
+        try:
+            marker = msgspec.json.decode(record, type=Marker)
+        except msgspec.MsgspecError as why:
+            logger.error("%s cannot be read as a marker: %s", stored.key, why)
+            continue
+        yield marker

@@ -31,6 +31,7 @@ BEYOND = 40
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
+EVENTS = "packages/journal/next/next-"
 MakeServer = Callable[..., Server]
 
 
@@ -73,6 +74,22 @@ def test_every_call_that_changes_files_is_counted(make_server: MakeServer, tmp_p
     counted = Counter(call.name for call in server.watch.calls)
     server.kill()
     assert changes(trace, server.state) == counted
+
+
+def test_a_strange_marker_stops_nobody(make_server: MakeServer) -> None:
+    """The reconciler heals a crash also where something else lies among the markers."""
+    server = make_server()
+    act = Upload("next")
+    calls = calls_of(server, act)
+    strange = server.state / "packages" / "pending" / "00000000T00" / "strange.json"
+    strange.parent.mkdir()
+    strange.write_text("{")
+    # The event's folder is flushed after the event is there, and before the cache is told.
+    flushed = max(n for n, call in enumerate(calls, 1) if call.where.startswith(EVENTS))
+    point = flushed + 2 + flushed % 2  # an even one: no retry helps the reconciler
+    (attempt,) = kill_at(server, act, [point], seed=SEED)
+    assert attempt.call is not None
+    assert attempt.call.where.startswith((EVENTS, ".tmp/", "cache.db")), attempt
 
 
 def test_a_mutant_that_commits_too_early_is_found(make_server: MakeServer, tmp_path: Path) -> None:
