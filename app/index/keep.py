@@ -47,7 +47,9 @@ async def _build(index: Index) -> None:
             return
         except errors.PypicloudError as why:
             logger.error("the index cannot be built: %s", why)
-            await asyncio.sleep(RETRY.total_seconds())
+        except Exception:  # a task that ends leaves an index that nobody builds
+            logger.exception("the index cannot be built")
+        await asyncio.sleep(RETRY.total_seconds())
 
 
 async def _every(
@@ -59,4 +61,6 @@ async def _every(
             await work()
         except errors.PypicloudError as why:
             logger.warning("will be tried again: %s", why)
+        except Exception:  # a task that ends heals nothing any more
+            logger.exception("will be tried again")
         await asyncio.sleep(pause.total_seconds())
