@@ -1,42 +1,23 @@
-"""Opening the database of users: what is particular to one dialect, and its errors.
-
-Two engines, because they begin differently: a write takes its lock at once, so that what it
-reads still holds when it writes; a read never waits.
-"""
+"""Opening the database of users, and its errors."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from app import errors
+from app import errors, sqlite
 from app.access import tables
+from app.sqlite import Engines
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another process's write."""
-POOL_TIMEOUT = 10.0
-"""Seconds to wait for a connection that other tasks hold."""
-READERS = 4
 _PRIVATE = 0o600
-
-
-class Engines(NamedTuple):
-    """Both are open, and the tables are there."""
-
-    write: AsyncEngine
-    read: AsyncEngine
 
 
 @contextmanager
@@ -46,7 +27,7 @@ def answering() -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise errors.AccessUnavailable(
-            f"The users and grants cannot be asked ({_kind(error)})."
+            f"The users and grants cannot be asked ({sqlite.kind(error)})."
         ) from error
 
 
@@ -62,81 +43,23 @@ async def opened(url: str) -> AsyncIterator[Engines]:
         raise errors.Misconfigured("The URL of access is not one of SQLAlchemy's.") from None
     if parsed.drivername != "sqlite+aiosqlite":
         raise errors.Misconfigured(f"Users cannot be kept in {parsed.drivername!r}.")
-    path = _path(parsed)
+    path = sqlite.file_of(parsed)
+    if path is None:
+        raise errors.Misconfigured("Users in SQLite need the path of a file.")
     with _starting(path):
-        await asyncio.to_thread(_prepare, path)
-    engines = _sqlite(parsed)
+        if not await asyncio.to_thread(sqlite.prepare, path, timeout=LOCK_TIMEOUT, mode=_PRIVATE):
+            raise errors.Misconfigured(
+                f"The users' file {str(path)!r} cannot keep a write-ahead log; "
+                "put it on a local disk."
+            )
+    engines = sqlite.engines(parsed, timeout=LOCK_TIMEOUT)
     try:
         with _starting(path):
             async with engines.write.begin() as connection:
                 await connection.run_sync(tables.lay_out)
         yield engines
     finally:
-        await engines.read.dispose()
-        await engines.write.dispose()
-
-
-def _path(url: URL) -> Path:
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise errors.Misconfigured("Users in SQLite need the path of a file.")
-    return Path(url.database)
-
-
-def _sqlite(url: URL) -> Engines:
-    common: dict[str, Any] = {
-        "poolclass": AsyncAdaptedQueuePool,
-        "max_overflow": 0,
-        "pool_timeout": POOL_TIMEOUT,
-        "hide_parameters": True,  # hashes of passwords are among them
-        # The driver would begin a transaction only with the first write, and not for a read.
-        "connect_args": {"timeout": LOCK_TIMEOUT, "isolation_level": None},
-    }
-    write = create_async_engine(url, pool_size=1, **common)
-    read = create_async_engine(
-        url,
-        pool_size=READERS,
-        isolation_level="AUTOCOMMIT",
-        skip_autocommit_rollback=True,
-        **common,
-    )
-    event.listen(write.sync_engine, "connect", _durable)
-    event.listen(write.sync_engine, "begin", _begin)
-    return Engines(write, read)
-
-
-def _durable(connection: DBAPIConnection, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _prepare(path: Path) -> None:
-    """Create the file, for its owner only, and have it keep a write-ahead log for good."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
-    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None)) as database:
-        until = time.monotonic() + LOCK_TIMEOUT
-        while (mode := _log_ahead(database)) is None and time.monotonic() < until:
-            time.sleep(0.02)
-    if mode != "wal":
-        raise errors.Misconfigured(
-            f"The users' file {str(path)!r} cannot keep a write-ahead log; put it on a local disk."
-        )
-
-
-def _log_ahead(database: sqlite3.Connection) -> str | None:
-    """The journal mode; None where another process is changing it (SQLite does not wait)."""
-    try:
-        mode: str = database.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return None
-        raise
-    return mode
+        await engines.dispose()
 
 
 @contextmanager
@@ -146,11 +69,5 @@ def _starting(path: Path) -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise errors.Misconfigured(
-            f"The users' file {str(path)!r} cannot be opened for writing ({_kind(error)})."
+            f"The users' file {str(path)!r} cannot be opened for writing ({sqlite.kind(error)})."
         ) from error
-
-
-def _kind(error: BaseException) -> str:
-    """The error's name; never its text, which may quote a row."""
-    original = getattr(error, "orig", None) or error
-    return getattr(original, "sqlite_errorname", None) or type(original).__name__

@@ -17,12 +17,13 @@ from ulid import ULID
 from app import errors
 from app.access import engines, tables
 from app.access.base import Grants, User
-from app.access.engines import Engines, answering
+from app.access.engines import answering
 from app.access.passwords import MEMORY, MIN_LENGTH, PASSES, Passwords
 from app.access.pool import QUEUE
 from app.access.principals import AUTHENTICATED, is_name, user_name
 from app.access.principals import principal as principal_of
 from app.models import Actor, Identity, Permission
+from app.sqlite import Engines
 
 log = logging.getLogger(__name__)
 _Row = Row[*tuple[Any, ...]]

@@ -1,43 +1,27 @@
-"""Opening a database: one engine to write, one to read. All that is particular to one dialect.
+"""Opening the cache's database. All that is particular to one dialect.
 
-Two, because they begin differently: a write takes its lock at once and waits for it, a read
-never waits for a write. A dialect is added by one function here.
+A dialect is added by one function here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
-from app import errors
+from app import errors, sqlite
 from app.cache import rows, schema
+from app.sqlite import Engines
 
 TIMEOUT = 15.0
 """Seconds to wait for another process's write."""
-QUEUE_TIMEOUT = 30.0
-"""Seconds to wait for a connection that this process's other tasks hold."""
-READERS = 4
-_DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
-_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
-
-
-class Engines(NamedTuple):
-    """Both are open, and the tables are there."""
-
-    write: AsyncEngine
-    read: AsyncEngine
 
 
 @contextmanager
@@ -46,7 +30,8 @@ def answering() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise errors.CacheUnavailable(f"The cache does not answer ({_kind(error)}).") from error
+        reason = f"The cache does not answer ({sqlite.kind(error)})."
+        raise errors.CacheUnavailable(reason) from error
     except msgspec.MsgspecError as error:
         raise errors.CacheUnavailable(
             "The cache holds a row that cannot be read; delete the cache, it is rebuilt."
@@ -70,94 +55,28 @@ def opened(url: str, options: Mapping[str, Any]) -> AbstractAsyncContextManager[
 
 @asynccontextmanager
 async def _sqlite(url: URL, timeout: float) -> AsyncIterator[Engines]:
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+    path = sqlite.file_of(url)
+    if path is None:
         raise errors.Misconfigured("A SQLite cache needs the path of a file; or use memory:")
-    path = Path(url.database)
     with _starting(path):
-        await asyncio.to_thread(_prepare_file, path, timeout)
-    # No driver transactions: they begin with the first write, too late for what was read before.
-    arguments = {"timeout": timeout, "isolation_level": None}
-    write = create_async_engine(
-        url,
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=1,  # our own tasks queue fairly here instead of polling for SQLite's lock
-        max_overflow=0,
-        pool_timeout=QUEUE_TIMEOUT,
-        hide_parameters=True,
-        connect_args=arguments,
-    )
-    read = create_async_engine(
-        url,
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=READERS,
-        max_overflow=0,
-        pool_timeout=QUEUE_TIMEOUT,
-        hide_parameters=True,
-        isolation_level="AUTOCOMMIT",
-        skip_autocommit_rollback=True,
-        connect_args=arguments,
-    )
-    # A row must survive a power cut: the upload's pending marker goes once it is written.
-    event.listen(write.sync_engine, "connect", _pragma("synchronous=FULL"))
-    event.listen(write.sync_engine, "begin", _begin_immediate)
-    event.listen(read.sync_engine, "connect", _pragma("query_only=ON"))
+        if not await asyncio.to_thread(sqlite.prepare, path, timeout=timeout):
+            raise errors.Misconfigured(
+                f"The cache {str(path)!r} cannot keep a write-ahead log there; "
+                "put it on a local disk."
+            )
+    engines = sqlite.engines(url, timeout=timeout)
     try:
         with _starting(path):
-            await _lay_out(write)
-        yield Engines(write, read)
+            async with engines.write.begin() as connection:
+                await connection.run_sync(schema.lay_out, rows.VERSION)
+        yield engines
     finally:
-        await read.dispose()
-        await write.dispose()
+        await engines.dispose()
 
 
 _DIALECTS: Mapping[str, Callable[[URL, float], AbstractAsyncContextManager[Engines]]] = {
     "sqlite": _sqlite,
 }
-
-
-async def _lay_out(engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
-        await connection.run_sync(schema.lay_out, rows.VERSION)
-
-
-def _pragma(setting: str) -> Callable[[DBAPIConnection, ConnectionPoolEntry], None]:
-    def on_connect(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
-
-    return on_connect
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _prepare_file(path: Path, timeout: float) -> None:
-    """Create it, see that it can be written, and have it keep a write-ahead log (for good)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=timeout, isolation_level=None)) as connection:
-        until = time.monotonic() + timeout
-        while (mode := _write_ahead(connection)) is None and time.monotonic() < until:
-            time.sleep(0.02)
-        if mode != "wal":
-            raise errors.Misconfigured(
-                f"The cache {str(path)!r} cannot keep a write-ahead log there; "
-                "put it on a local disk."
-            )
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-
-
-def _write_ahead(connection: sqlite3.Connection) -> str | None:
-    """The journal mode; None where another process is changing it (SQLite does not wait)."""
-    try:
-        mode: str = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname.startswith(_BUSY):
-            return None
-        raise
-    return mode
 
 
 @contextmanager
@@ -166,10 +85,10 @@ def _starting(path: Path) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        kind = _kind(error)
-        if kind.startswith(_BUSY):
+        kind = sqlite.kind(error)
+        if kind.startswith(sqlite.BUSY):
             raise errors.CacheUnavailable(f"The cache {str(path)!r} is locked.") from error
-        if kind.startswith(_DAMAGED):
+        if kind.startswith(sqlite.DAMAGED):
             raise errors.Misconfigured(
                 f"The cache {str(path)!r} is damaged, or no SQLite database ({kind}); "
                 "delete it (and its -wal and -shm), it is rebuilt."
@@ -178,9 +97,3 @@ def _starting(path: Path) -> Iterator[None]:
             f"The cache {str(path)!r} cannot be opened for writing ({kind}); "
             "make it and its directory writable, or delete it, it is rebuilt."
         ) from error
-
-
-def _kind(error: BaseException) -> str:
-    """The error's name; never its text, which may quote a row."""
-    original = getattr(error, "orig", None) or error
-    return getattr(original, "sqlite_errorname", None) or type(original).__name__

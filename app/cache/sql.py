@@ -26,11 +26,12 @@ from sqlalchemy import (
 
 from app.cache import rows, writes
 from app.cache.base import Query
-from app.cache.engines import Engines, answering, opened
+from app.cache.engines import answering, opened
 from app.cache.match import matches
 from app.cache.schema import changes, files, meta, projects
 from app.cache.writing import Writing, writing
 from app.models import Change, File, Project, ProjectSummary
+from app.sqlite import Engines
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,0 +1,122 @@
+"""SQLite by way of SQLAlchemy, as every room that keeps rows in it needs it.
+
+Two engines, because they begin differently: a write takes its lock at once, so that what it
+reads still holds when it writes; a read never waits for a write. Rows survive a power cut.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+QUEUE_TIMEOUT = 30.0
+"""Seconds to wait for a connection that this process's other tasks hold."""
+READERS = 4
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+
+
+class Engines(NamedTuple):
+    """Both are open, and the tables are there."""
+
+    write: AsyncEngine
+    read: AsyncEngine
+
+    async def dispose(self) -> None:
+        """Close all connections."""
+        await self.read.dispose()
+        await self.write.dispose()
+
+
+def file_of(url: URL) -> Path | None:
+    """The file that a URL names; None where it names none, or one that processes cannot share."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        return None
+    return Path(url.database)
+
+
+def engines(url: URL, *, timeout: float) -> Engines:
+    """Engines for a file that ``prepare`` made; ``timeout`` seconds for other processes' writes."""
+    common: dict[str, Any] = {
+        "poolclass": AsyncAdaptedQueuePool,
+        "max_overflow": 0,
+        "pool_timeout": QUEUE_TIMEOUT,
+        "hide_parameters": True,
+        # No driver transactions: they begin with the first write, too late for what was read.
+        "connect_args": {"timeout": timeout, "isolation_level": None},
+    }
+    # Of one connection, our own tasks queue fairly instead of polling for SQLite's lock.
+    write = create_async_engine(url, pool_size=1, **common)
+    read = create_async_engine(
+        url,
+        pool_size=READERS,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        **common,
+    )
+    event.listen(write.sync_engine, "connect", _durable)
+    event.listen(write.sync_engine, "begin", _begin_immediate)
+    event.listen(read.sync_engine, "connect", _query_only)
+    return Engines(write, read)
+
+
+def prepare(path: Path, *, timeout: float, mode: int = 0o666) -> bool:
+    """Make the file and have it keep a write-ahead log for good; False where it cannot.
+
+    Blocks. Raises OSError and sqlite3.Error for a file that cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, mode))
+    with closing(sqlite3.connect(path, timeout=timeout, isolation_level=None)) as connection:
+        until = time.monotonic() + timeout
+        while (journal := _write_ahead(connection)) is None and time.monotonic() < until:
+            time.sleep(0.02)
+        if journal != "wal":
+            return False
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    return True
+
+
+def kind(error: BaseException) -> str:
+    """The error's name; never its text, which may quote a row."""
+    original = getattr(error, "orig", None) or error
+    return getattr(original, "sqlite_errorname", None) or type(original).__name__
+
+
+def _write_ahead(connection: sqlite3.Connection) -> str | None:
+    """The journal mode; None where another process is changing it (SQLite does not wait)."""
+    try:
+        mode: str = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith(BUSY):
+            return None
+        raise
+    return mode
+
+
+def _durable(connection: DBAPIConnection, _: object) -> None:
+    _pragma(connection, "synchronous=FULL")
+
+
+def _query_only(connection: DBAPIConnection, _: object) -> None:
+    _pragma(connection, "query_only=ON")
+
+
+def _pragma(connection: DBAPIConnection, setting: str) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
