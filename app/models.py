@@ -44,7 +44,11 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who did something: ``kind`` is user, token, operator (the command line) or system."""
+    """Who did something.
+
+    ``kind`` is user, token, operator (the command line), system, or anonymous where everyone
+    may upload.
+    """
 
     kind: str
     id: str

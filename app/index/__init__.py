@@ -147,11 +147,11 @@ class Index:
 
         Raises errors.FileNotFound, and errors.FilenameUsed once its bytes are purged.
         """
-        file = await self._cache.file(name, filename)
-        if file is None:
+        project = await self._cache.outline(name, filename)
+        if project is None or not project.exists:  # also what a former generation held
             await self._require_built()
             raise errors.FileNotFound(name, filename)
-        return await self._curator.restore(file, actor)
+        return await self._curator.restore(project.files[0], actor)
 
     async def set_status(
         self, name: NormalizedName, status: Status, reason: str | None, actor: Actor

@@ -58,9 +58,10 @@ class Collector:
         """Attempts that no event names, begun so long ago that none will."""
         name, live = "", frozenset[str]()
         async for stored in self._storage.scan(blobs.ROOT):
-            _, project, attempt, _ = stored.key.split("/")
-            if not _is_dead(attempt):
+            parts = stored.key.split("/")
+            if len(parts) != 4 or not _is_dead(parts[2]):
                 continue
+            _, project, attempt, _ = parts
             if project != name:
                 name, live = project, await self._attempts(project)
             if attempt not in live:
@@ -81,4 +82,9 @@ class Collector:
 
 
 def _is_dead(attempt: str) -> bool:
-    return datetime.now(UTC) - ULID.from_str(attempt).datetime >= pending.LIFE
+    """False too for what is no attempt of ours: somebody put it there by hand."""
+    try:
+        begun = ULID.from_str(attempt).datetime
+    except ValueError:
+        return False
+    return datetime.now(UTC) - begun >= pending.LIFE

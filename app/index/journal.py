@@ -55,10 +55,12 @@ class Journal:
         keys = [stored.key async for stored in self._storage.scan(chain(name, filename))]
         return await self._read(keys)
 
-    async def file(self, name: str, filename: str) -> File | None:
-        """The file as it stands now. Raises errors.JournalBroken."""
-        records = await self.records(name, filename)
-        return events.fold_file(records) if records else None
+    async def holds(self, name: str, filename: str | None) -> bool:
+        """Whether anything is recorded of a file; None: of a project or any file of it."""
+        prefix = f"{ROOT}{name}/" if filename is None else chain(name, filename)
+        async for _ in self._storage.scan(prefix):
+            return True
+        return False
 
     async def project(self, name: str) -> Project | None:
         """The project as it stands now, without its files. Raises errors.JournalBroken."""

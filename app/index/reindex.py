@@ -151,7 +151,7 @@ class Reindex:
     async def _drop(self, name: NormalizedName, filename: str | None) -> None:
         # An event is there before the cache speaks of it, so what is missing now, asked
         # again after the scan, is really gone.
-        if not await self._journal.records(name, filename):
+        if not await self._journal.holds(name, filename):
             await self._cache.forget(name, filename, _change("forget"))
             self.progress.dropped += 1
 

@@ -103,6 +103,14 @@ class TestDelete:
         assert after.published == before.published
         assert after.generation == before.generation
 
+    async def test_files_of_a_former_generation_stay_away(self, place: Place, make: Make) -> None:
+        """What a deleted project held cannot be restored into the one that has its name now."""
+        former = (await place.index.publish(make(), ALICE)).file
+        await place.index.delete_project(former.project, ALICE)
+        await place.index.publish(make(version="2.0"), ALICE)
+        with pytest.raises(errors.FileNotFound):
+            await place.index.restore(former.project, former.filename, ALICE)
+
     async def test_unknown_names(self, place: Place, make: Make) -> None:
         """What does not exist can be neither deleted nor restored nor given a status."""
         name = make().project

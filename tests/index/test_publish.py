@@ -271,6 +271,8 @@ class TestCollect:
         await place.index.publish(make(), ALICE)
         orphan = "blobs/demo-pkg/01ARZ3NDEKTSV4RRFFQ69G5FAV/demo_pkg-1.0-py3-none-any.whl"
         await place.storage.create(orphan, b"left behind")
+        for stray in ("blobs/notes.txt", "blobs/demo-pkg/by-hand/demo_pkg-1.0-py3-none-any.whl"):
+            await place.storage.create(stray, b"not ours")
         assert (await place.index.collect()).orphans == 1
-        assert len(await keys(place, "blobs/")) == 2
+        assert len(await keys(place, "blobs/")) == 4
         assert [f async for f in place.index.check(deep=True).run()] == []

@@ -117,6 +117,16 @@ class TestReindex:
         assert gone.project not in await pages(place)
         assert not (await place.index.project(part.project)).release("4.0")
 
+    async def test_i8_a_project_without_its_claim_is_not_forgotten(
+        self, place: Place, make: Make
+    ) -> None:
+        """As long as any file of it is recorded, a reindex does not make a name unknown."""
+        file = (await place.index.publish(make(), ALICE)).file
+        await place.storage.delete(f"journal/{file.project}/@project/0000000001.json")
+        progress = await place.index.reindex()
+        assert (progress.broken, progress.dropped) == (1, 0)
+        assert (await place.index.project(file.project)).published == (file,)
+
     async def test_broken_journal_spares_the_rest(self, place: Place, make: Make) -> None:
         """One unreadable event is counted; every other file is indexed."""
         await fill(place, make)
