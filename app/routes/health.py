@@ -33,6 +33,7 @@ class Readiness(BaseModel):
 
 
 @router.get("/health/live", summary="Does the process answer?")
+@router.head("/health/live", include_in_schema=False)
 async def live(response: Response) -> Liveness:
     """Asks nothing of any backend."""
     response.headers["Cache-Control"] = "no-store"
@@ -44,7 +45,9 @@ async def live(response: Response) -> Liveness:
     summary="Can it do its work?",
     responses={503: {"model": Readiness, "description": "Not now; the parts say why."}},
 )
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health", include_in_schema=False)
+@router.head("/health", include_in_schema=False)
 async def ready(response: Response, index: IndexDep, probes: ProbesDep) -> Readiness:
     """Storage, cache and access answer, and the index was completely built."""
     words = await asyncio.gather(*(_ask(probe) for probe in probes.values()), _built(index.ready))

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -91,3 +92,10 @@ def test_an_index_that_was_never_built_is_not_ready(probed: Served, parts: Parts
     answer = probed.ask("/health/ready")
     assert answer.status == 503
     assert json.loads(answer.body)["status"] == "building"
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health"])
+def test_url_6_balancers_may_ask_by_head(service: Served, path: str) -> None:
+    """HEAD answers as GET does, without a body."""
+    answer = httpx.head(service.url + path)
+    assert (answer.status_code, answer.content) == (200, b"")
