@@ -5,7 +5,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install clients run test test-fast check fix soak bench upgrade clean
+.PHONY: help install clients servers run test test-fast check fix soak bench upgrade clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,15 +26,18 @@ install: .venv/ready ## Make the environment in .venv
 clients: install ## Install the real clients that tests run, each apart
 	$(BIN)/python tests/e2e/install_clients.py
 
+servers: install ## Install the servers that tests start
+	$(BIN)/python tests/servers/install.py
+
 run: install ## Serve on http://127.0.0.1:8000; without settings of your own, everyone may read
 	@[ -e .env ] || [ -n "$$PYPICLOUD_DEFAULT_READ$$PYPICLOUD_CONFIG$$PYPICLOUD_HOST" ] || \
 	  export PYPICLOUD_DEFAULT_READ=everyone; exec $(BIN)/pypicloud serve
 
-test: install clients ## Run every test
+test: install clients servers ## Run every test
 	@command -v strace >/dev/null || { echo "Tests need strace (Debian: apt-get install strace)." >&2; exit 1; }
 	@$(PYTEST) -n auto --dist worksteal && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
 
-test-fast: install ## Run the tests that take no more than a moment
+test-fast: install servers ## Run the tests that take no more than a moment
 	@$(PYTEST) -n auto --dist worksteal -m "not e2e and not slow"
 
 check: install ## Look for slips: ruff, formatting, types
@@ -47,11 +50,11 @@ fix: install ## Mend what ruff can mend, and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: install ## Run the crashes, the races and the made-up requests at full length
+soak: install servers ## Run the crashes, the races and the made-up requests at full length
 	$(PYTEST) tests/invariants --soak
 	SOAK=1 $(PYTEST) tests/conformance/test_openapi.py
 
-bench: install ## Measure; see benchmarks/
+bench: install servers ## Measure; see benchmarks/
 	@for name in start cold_page memory_pages inspection upload_small upload_large reindex; do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
@@ -61,5 +64,5 @@ upgrade: install ## Bring the environment to the newest versions and pin them
 	mv constraints.new constraints.txt
 
 clean: ## Remove what was made here, but not data/
-	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-clients .venv-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

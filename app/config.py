@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -39,41 +39,23 @@ from pydantic_settings import (
 
 from app import errors
 from app.access import principals
+from app.quantities import Duration, Size
+from app.storage.options.azure import AzureOptions
+from app.storage.options.cloudfront import CloudFrontOptions
+from app.storage.options.gcs import GCSOptions
+from app.storage.options.s3 import S3Options
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "PYPICLOUD_"
 CONFIG = f"{PREFIX}CONFIG"
+_NESTED = "__"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_SIZES = {"": 1, "b": 1, "k": 2**10, "kib": 2**10, "m": 2**20, "mib": 2**20}
-_SIZES |= {"g": 2**30, "gib": 2**30, "t": 2**40, "tib": 2**40}
-_SIZES |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_DURATIONS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)\Z", re.ASCII)
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z")
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|\[[0-9A-Fa-f:.]+\]\Z")
 _PUBLIC_URL = re.compile(r"https?://(?P<host>\[[^]]*\]|[^/:]+)(?::\d{1,5})?(?P<path>(?:/.*)?)\Z")
 _SERVICE_LINK = re.compile(rf"{PREFIX}(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)|PORT_\d+_[A-Z_]+)\Z")
-
-
-def _quantity(value: object, units: dict[str, Any], example: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"write it like {example}")
-    match = _QUANTITY.match(str(value).strip())
-    if match is None or match[2].lower() not in units:
-        raise ValueError(f"write it like {example}")
-    return float(match[1]) * float(units[match[2].lower()])
-
-
-def _size(value: object) -> int:
-    return round(_quantity(value, _SIZES, "'500 MiB', '5 GiB' or a number of bytes"))
-
-
-def _duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    return timedelta(seconds=_quantity(value, _DURATIONS, "'30 s', '5 min', '24 h' or seconds"))
 
 
 def _words(value: object) -> object:
@@ -115,8 +97,6 @@ def _public_url(value: str) -> str:
     return value
 
 
-Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Principals = Annotated[
     frozenset[str], NoDecode, BeforeValidator(_words), AfterValidator(_principals)
 ]
@@ -134,6 +114,12 @@ class Settings(BaseModel):
     cache: str = Field(default="sqlite+aiosqlite:///data/cache.db", repr=False)
     access: str = Field(default="sqlite+aiosqlite:///data/access.db", repr=False)
     spool: Path = Path("data/spool")
+
+    s3: S3Options = Field(default=S3Options(), repr=False)
+    gcs: GCSOptions = Field(default=GCSOptions(), repr=False)
+    azure: AzureOptions = Field(default=AzureOptions(), repr=False)
+    cloudfront: CloudFrontOptions = Field(default=CloudFrontOptions(), repr=False)
+    delivery: Literal["redirect", "stream"] = "redirect"
 
     default_read: Principals = frozenset({"authenticated"})
     default_write: Principals = frozenset()
@@ -170,11 +156,23 @@ class Settings(BaseModel):
             raise ValueError(f"WORKERS above 1 needs a {alone[0]} that workers share")
         return self
 
+    @property
+    def storage_options(self) -> Mapping[str, Any]:
+        """The options of the storage that is chosen."""
+        s3 = self.s3.model_dump()
+        groups = {
+            "s3": s3,
+            "gs": self.gcs.model_dump(),
+            "azure": self.azure.model_dump(),
+            "cloudfront": {**self.cloudfront.model_dump(), "s3": s3},
+        }
+        return groups.get(self.storage.partition(":")[0], {})
+
 
 class _Sources(Settings, BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_nested_delimiter="__",
+        env_nested_delimiter=_NESTED,
         env_file=".env",
         env_ignore_empty=True,
         dotenv_filtering="only_existing",
@@ -211,9 +209,19 @@ def load() -> Settings:
         raise errors.Misconfigured(f"{CONFIG} or .env: {unreadable}") from None
 
 
-def variable(field: str) -> str:
-    """The environment variable of a setting."""
-    return f"{PREFIX}{field.upper()}"
+def variable(*field: str) -> str:
+    """The environment variable of a setting, or of one in a group: ``("s3", "region")``."""
+    return PREFIX + _NESTED.join(field).upper()
+
+
+def fields() -> Iterator[tuple[str, ...]]:
+    """Every setting by its path: ``("storage",)``, ``("s3", "region")``."""
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            yield from ((name, inner) for inner in group.model_fields)
+        else:
+            yield (name,)
 
 
 def _config_file() -> Path | None:
@@ -228,7 +236,7 @@ def _config_file() -> Path | None:
 
 def _refuse_slips(names: Iterable[str]) -> None:
     """Stop at what was meant to be a setting; warn of what may be one of another version."""
-    known = [CONFIG.removeprefix(PREFIX), *(field.upper() for field in Settings.model_fields)]
+    known = [name.removeprefix(PREFIX) for name in (CONFIG, *(variable(*f) for f in fields()))]
     for name in sorted(names):
         short = name.removeprefix(PREFIX)
         if not name.startswith(PREFIX) or short in known or _SERVICE_LINK.match(name):
@@ -243,7 +251,10 @@ def _line(invalid: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return PREFIX + message
-    name = ".".join(str(part) for part in first["loc"][:1])
+    path = [part for part in first["loc"] if isinstance(part, str)]
     if first["type"] == "extra_forbidden":
-        return f"{name!r} in the file that {CONFIG} names is no setting"
-    return f"{variable(name)}: {message}"
+        if variable(*path) in {name.upper() for name in (*os.environ, *dotenv_values(".env"))}:
+            return f"{variable(*path)} is no setting"
+        return f"{'.'.join(path)!r} in the file that {CONFIG} names is no setting"
+    known = (field for field in fields() if tuple(path[: len(field)]) == field)
+    return f"{variable(*next(known, path[:1]))}: {message}"

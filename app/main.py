@@ -130,7 +130,7 @@ async def _opened(settings: Settings) -> AsyncIterator[dict[str, Any]]:
 async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     """Open every room that the settings name; ``stack`` closes them in reverse."""
     storage = await stack.enter_async_context(
-        plugins.backend("storage", settings.storage)(settings.storage, {})
+        plugins.backend("storage", settings.storage)(settings.storage, settings.storage_options)
     )
     cache = await stack.enter_async_context(
         plugins.backend("cache", settings.cache)(settings.cache, {})

@@ -24,6 +24,10 @@ OURS: Mapping[Kind, Mapping[str, str]] = {
     "storage": {
         "file": "app.storage.file",
         "memory": "app.storage.memory",
+        "s3": "app.storage.s3",
+        "cloudfront": "app.storage.cloudfront",
+        "gs": "app.storage.gcs",
+        "azure": "app.storage.azure",
     },
     "cache": {
         "sqlite+aiosqlite": "app.cache.sql",
@@ -33,6 +37,9 @@ OURS: Mapping[Kind, Mapping[str, str]] = {
         "sqlite+aiosqlite": "app.access.sql",
     },
 }
+
+EXTRAS: Mapping[str, str] = {"s3": "s3", "cloudfront": "s3", "gs": "gcs", "azure": "azure"}
+"""URL scheme → the extra of this distribution that brings its libraries."""
 
 
 def backend(kind: Kind, url: str) -> Connect:
@@ -58,10 +65,14 @@ def _ours(kind: Kind, scheme: str) -> Connect:
     try:
         connect: Connect = importlib.import_module(OURS[kind][scheme]).connect
     except ModuleNotFoundError as missing:
-        raise errors.Misconfigured(
-            f"The {kind} for {scheme!r} needs {missing.name}, which is not installed"
-        ) from missing
+        what = f"The {kind} for {scheme!r} needs {missing.name}, which is not installed"
+        raise errors.Misconfigured(what + _extra(scheme)) from missing
     return connect
+
+
+def _extra(scheme: str) -> str:
+    extra = EXTRAS.get(scheme)
+    return f"; pip install 'pypicloud[{extra}]' brings it" if extra else ""
 
 
 def _known(kind: Kind) -> str:

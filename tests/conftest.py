@@ -10,10 +10,23 @@ from blockbuster import blockbuster_ctx
 from pydantic import SecretStr
 
 from app.config import Settings
+from tests.servers import running
 from tests.serving import Served, serving
 
 ADMIN = ("admin", "correct horse battery")
 """The admin of ``service``: name and password."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the run of the shared servers, where this is not a worker of one."""
+    if not hasattr(config, "workerinput"):
+        running.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End them, where this began them."""
+    if not hasattr(config, "workerinput"):
+        running.end()
 
 
 @pytest.hookimpl(wrapper=True)

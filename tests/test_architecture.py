@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"", "errors"}),
     frozenset({"names"}),
     frozenset({"models"}),
-    frozenset({"events", "plugins", "simple", "sqlite"}),
+    frozenset({"events", "plugins", "quantities", "simple", "sqlite"}),
     frozenset({"access", "cache", "storage", "upload"}),
     frozenset({"index"}),
     frozenset({"pages"}),

@@ -49,7 +49,7 @@ async def open_index() -> AsyncIterator[Index]:
     connect_storage = plugins.backend("storage", settings.storage)
     connect_cache = plugins.backend("cache", settings.cache)
     async with (
-        connect_storage(settings.storage, {}) as storage,
+        connect_storage(settings.storage, settings.storage_options) as storage,
         connect_cache(settings.cache, {}) as cache,
     ):
         index = Index(storage, cache, delete_grace=settings.delete_grace)

@@ -2,7 +2,8 @@
 
 A backend's tests subclass StorageContract and provide a fixture ``storage``, empty at the
 start of each test. A backend whose keys outlive the process subclasses LastingContract too,
-with a fixture ``url`` of an empty storage (and ``options``, where ``connect`` needs some).
+with a fixture ``url`` of an empty storage and ``options`` of ``connect``; these are JSON, for
+they are handed to other processes.
 """
 
 from __future__ import annotations
@@ -540,11 +541,6 @@ class StorageContract:
 
 class LastingContract:
     """What a storage promises further whose keys outlive the process."""
-
-    @pytest.fixture
-    def options(self) -> Mapping[str, Any]:
-        """The options of ``connect``; JSON, for they are handed to other processes."""
-        return {}
 
     async def test_keys_last(self, url: str, options: Mapping[str, Any]) -> None:
         """What was written is there when the storage is opened again."""

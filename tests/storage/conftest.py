@@ -2,40 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from ulid import ULID
 
 from app import plugins
 from app.storage.base import Storage
+from tests.servers import s3
 
 BACKENDS = ("memory", "file")
 LASTING = ("file",)
 
 
+class Place(NamedTuple):
+    """An empty storage of the test's own: what ``connect`` is given. Options are JSON."""
+
+    url: str
+    options: Mapping[str, Any] = {}
+
+
 @pytest.fixture
-def memory_url() -> str:
+def memory() -> Place:
     """A storage in memory."""
-    return "memory:"
+    return Place("memory:")
 
 
 @pytest.fixture
-def file_url(tmp_path: Path) -> str:
+def file(tmp_path: Path) -> Place:
     """A folder that does not exist yet."""
-    return f"file:{tmp_path}/storage"
+    return Place(f"file:{tmp_path}/storage")
+
+
+@pytest.fixture
+def seaweed() -> Place:
+    """A prefix in a bucket of SeaweedFS."""
+    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.seaweed().options)
+
+
+@pytest.fixture
+def seaweed_tls() -> Place:
+    """The same, over TLS."""
+    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.seaweed(tls=True).options)
+
+
+@pytest.fixture
+def ministack() -> Place:
+    """A prefix in a bucket of ministack."""
+    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.ministack().options)
 
 
 @pytest.fixture(params=BACKENDS)
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     """Every storage in turn, empty; add yours to the list."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    async with plugins.backend("storage", url)(url, {}) as found:
+    place: Place = request.getfixturevalue(request.param)
+    async with plugins.backend("storage", place.url)(place.url, place.options) as found:
         yield found
 
 
 @pytest.fixture(params=LASTING)
-def url(request: pytest.FixtureRequest) -> str:
-    """The URL of every storage in turn whose keys outlive the process."""
-    found: str = request.getfixturevalue(f"{request.param}_url")
+def place(request: pytest.FixtureRequest) -> Place:
+    """Every storage in turn whose keys outlive the process."""
+    found: Place = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def url(place: Place) -> str:
+    """Its URL."""
+    return place.url
+
+
+@pytest.fixture
+def options(place: Place) -> Mapping[str, Any]:
+    """Its options."""
+    return place.options
