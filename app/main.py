@@ -138,7 +138,11 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     access = await stack.enter_async_context(open_access(settings))
     await announce_admin(settings, access)
     index = Index(
-        storage, cache, url_expires=settings.url_expires, delete_grace=settings.delete_grace
+        storage,
+        cache,
+        redirect=settings.delivery == "redirect",
+        url_expires=settings.url_expires,
+        delete_grace=settings.delete_grace,
     )
     await asyncio.to_thread(prepare_spool, settings.spool)
     nobody = NormalizedName("health")

@@ -18,6 +18,7 @@ from app.index import blobs
 from app.index.check import Check
 from app.index.collect import Collected, Collector
 from app.index.commit import Commits
+from app.index.locations import Locations
 from app.index.manage import Curator
 from app.index.publish import Published, Publisher
 from app.index.reconcile import Reconciler
@@ -36,12 +37,13 @@ class Index:
         storage: Storage,
         cache: Cache,
         *,
+        redirect: bool = True,
         url_expires: timedelta = timedelta(seconds=300),
         delete_grace: timedelta = timedelta(hours=24),
     ) -> None:
         self._storage = storage
         self._cache = cache
-        self._url_expires = url_expires
+        self._locations = Locations(storage, expires_in=url_expires) if redirect else None
         self.notes = Notes(storage, cache)
         commits = Commits(storage, cache, self.notes.note)
         self._publisher = Publisher(storage, cache, commits)
@@ -101,9 +103,9 @@ class Index:
 
     async def location(self, file: File) -> str | None:
         """Where a client may fetch the file without us; None: it must be streamed."""
-        return await self._storage.url(
-            file.blob, filename=file.filename, expires_in=self._url_expires
-        )
+        if self._locations is None:
+            return None
+        return await self._locations.of(file.blob, file.filename)
 
     async def metadata(self, file: File) -> bytes:
         """The core metadata, byte for byte, whether or not it is offered to clients."""
