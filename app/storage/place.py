@@ -9,6 +9,9 @@ from urllib.parse import unquote
 from app import errors
 from app.storage import keys
 
+MAX_PREFIX = 256
+"""Bytes of a prefix, so that room is left for keys in the 1024 of the stores."""
+
 _BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}\Z")
 
 
@@ -20,17 +23,23 @@ class Place(NamedTuple):
 
 
 def parse(url: str) -> Place:
-    """The bucket and the prefix of a URL; errors.Misconfigured where it has none or bad ones."""
-    scheme, _, rest = url.partition("://")
-    bucket, _, path = rest.partition("/")
+    """The bucket and the prefix of a URL; errors.Misconfigured where it has none or bad ones.
+
+    The message does not repeat the URL: somebody may have written a password into it.
+    """
+    scheme, _, rest = url.partition(":")
+    bucket, _, path = rest.removeprefix("//").partition("/")
     prefix = unquote(path).strip("/")
-    if "?" in url or "#" in url or not _BUCKET.match(bucket):
+    if not rest.startswith("//") or not _BUCKET.match(bucket) or "?" in path or "#" in path:
         raise errors.Misconfigured(
-            f"The storage {url!r} names no bucket; write {scheme}://BUCKET/PREFIX"
+            f"The URL of the storage names no bucket; write {scheme}://BUCKET/PREFIX"
         )
     try:
-        return Place(bucket, f"{keys.check(prefix)}/" if prefix else "")
+        keys.check(prefix or "none")
     except ValueError:
         raise errors.Misconfigured(
-            f"The storage {url!r} has a prefix that no key can have"
+            f"The URL of the storage has a prefix that no key can have: {prefix!r:.100}"
         ) from None
+    if len(prefix) > MAX_PREFIX:
+        raise errors.Misconfigured(f"The prefix of the storage is longer than {MAX_PREFIX} bytes")
+    return Place(bucket, f"{prefix}/" if prefix else "")

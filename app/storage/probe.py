@@ -20,10 +20,15 @@ async def require_create_only(storage: Storage, name: str) -> None:
     Raises errors.Misconfigured where not exactly one of them won.
     """
     key = f"{ROOT}{ULID()}"
-    created = await asyncio.gather(*(storage.create(key, b"%d" % n) for n in range(RACERS)))
+    racers = (storage.create(key, b"%d" % n) for n in range(RACERS))
+    # None is left under way behind an error of another.
+    created = await asyncio.gather(*racers, return_exceptions=True)
     # A store that keeps everything for ever may refuse: the probe's key is small and harmless.
     with suppress(errors.StorageUnavailable):
         await storage.delete(key)
+    for outcome in created:
+        if isinstance(outcome, BaseException):
+            raise outcome
     if created.count(True) != 1:
         raise errors.Misconfigured(
             f"{name} does not keep create-only writes ({created.count(True)} of {RACERS} racers "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -29,29 +29,48 @@ Both it and the chunks raise errors.StorageUnavailable for whatever may pass.
 """
 
 
-async def resumed(key: str, begin: Open, start: int, *, attempts: int) -> AsyncIterator[bytes]:
+class _Changed(errors.StorageUnavailable):
+    """Going on would mix two bodies."""
+
+
+async def resumed(
+    key: str, begin: Open, start: int, *, attempts: int, pause: float = PAUSE
+) -> AsyncGenerator[bytes]:
     """The bytes of ``key`` from ``start`` on, as one, or errors.StorageUnavailable.
 
-    Never ends short of what the first answer promised. ``attempts`` answers in a row may
-    bring nothing.
+    Never ends short of what the first answer promised, and never gives anything else. Gives
+    up with the last of ``attempts`` failures that had no byte between them.
     """
-    etag: str | None = None
-    end: int | None = None
+    first: Body | None = None
+    end = start
     failed = 0
-    while end is None or start < end:
+    while True:
         before = start
         try:
-            body = await begin(start, etag)
-            etag, end = body.etag, start + body.remaining if end is None else end
+            body = await begin(start, first.etag if first else None)
             async with aclosing(body.chunks) as chunks:  # type: ignore[type-var]  # all are generators
+                if first is None:
+                    first, end = body, start + body.remaining
+                same = (body.etag, start + body.remaining) == (first.etag, end)
                 async for chunk in chunks:
+                    if not same:  # looked at here, for a generator that never began closes nothing
+                        raise _Changed(f"{key} was replaced while it was read")
+                    if start + len(chunk) > end:
+                        raise _Changed(f"The storage sent more of {key} than it promised")
                     start += len(chunk)
                     yield chunk
-            if start >= end:
-                return
-            raise errors.StorageUnavailable(f"The storage ended {key} {end - start} bytes early")
+            if start < end:
+                raise errors.StorageUnavailable(
+                    f"The storage ended {key} {end - start} bytes early"
+                )
+        except _Changed:
+            raise
         except errors.StorageUnavailable:
+            if first is not None and start == end:
+                return
             failed = 1 if start > before else failed + 1
             if failed >= attempts:
                 raise
-        await asyncio.sleep(PAUSE * 2 ** (failed - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+        else:
+            return
+        await asyncio.sleep(pause * 2 ** (failed - 1) * random.uniform(0.5, 1.5))  # noqa: S311  # jitter

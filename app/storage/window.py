@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 def opened(now: datetime, expires_in: timedelta) -> datetime:
     """The latest whole multiple of half of ``expires_in``, counted from 1970, up to ``now``.
 
-    A URL that counts from there for ``expires_in`` works for at least half of it from now on.
+    A URL that counts from there for ``expires_in``, two seconds at least and any fraction of
+    one left out, works for at least half of it from now on.
     """
     half = seconds(expires_in)
     return datetime.fromtimestamp(now.timestamp() // half * half, UTC)
