@@ -103,6 +103,9 @@ def launch(
             )
         running = Running(process.pid, ports, str(folder))
         if _answers(process, lambda ports=ports: ready(ports)):  # type: ignore[misc]  # mypy does not infer defaults
+            process.returncode = (
+                0  # stop() waits for it by its id; Popen would warn that nobody does
+            )
             return running
         stop(running)
     raise AssertionError(f"no server in {folder.name}:\n{log.read_text(errors='replace')[-4000:]}")
