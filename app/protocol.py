@@ -2,18 +2,21 @@
 
 Time-outs for slow headers, idle connections and clients that stop reading; a bound on headers
 while they arrive; the message of an error as its reason phrase, which is all that twine shows
-(UPL-15). ``pypicloud serve`` uses it; under plain uvicorn the service works the same, without
-these.
+(UPL-15); a reset where an answer breaks off. ``pypicloud serve`` uses it; under plain uvicorn
+the service works the same, without these.
 
 It relies on these inner parts of uvicorn 0.54, which tests/test_protocol.py holds fast:
-``_start_asgi_task(cycle, app)``, ``cycle.transport``, one ``write`` for the status line and all
-headers, ``on_headers_complete``, ``on_response_complete``, ``send_400_response(msg)``.
+``_start_asgi_task(cycle, app)``, ``cycle.transport``, ``cycle.response_started``,
+``response_complete`` and ``disconnected``, one ``write`` for the status line and all headers,
+``on_headers_complete``, ``on_response_complete``, ``send_400_response(msg)``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -149,6 +152,19 @@ def _phrasing(app: ASGIApp, cycle: RequestResponseCycle) -> Any:
                 cycle.transport = _Phrased(cycle, message["status"], reason)  # type: ignore[assignment]  # it writes once
             await send(message)
 
-        await app(scope, receive, sending)
+        try:
+            await app(scope, receive, sending)
+        finally:
+            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
+                cycle.disconnected = True
+                _reset(cycle.transport)
 
     return phrased
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Cut the connection with RST: who reads until it ends (HTTP/1.0) sees that it did not."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

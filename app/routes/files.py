@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from app import errors, names
 from app.answers import ErrorResponse
 from app.dependencies import BaseUrlDep, IndexDep
 from app.index import Index
 from app.models import File
-from app.routes import conditional
+from app.routes import conditional, streaming
 from app.routes.ranges import Unsatisfiable, span
 from app.routes.reading import ReaderDep, door, moved, project_name
 from app.simple import render
@@ -30,7 +29,7 @@ class Content:
     etag: str
     size: int
     public: bool
-    read: Callable[[int, int], AsyncIterator[bytes]]
+    read: Callable[[int, int], AsyncGenerator[bytes]]
 
 
 @door(
@@ -70,13 +69,17 @@ async def _file(request: Request, index: Index, file: File, public: bool) -> Res
     etag = f'"{file.hashes.sha256}"'
     if _has(request, etag):
         return _unchanged(etag, public)
-    # HEAD is answered here: a presigned URL is good for GET alone.
+    # HEAD is answered here: a presigned URL is good for GET alone. A range is for the storage
+    # to answer: it is in the request that the client sends there.
     if request.method == "GET" and (url := await index.location(file)) is not None:
         headers = {"Location": url, "Cache-Control": "private, no-store"}
         return Response(status_code=302, headers=headers)
 
-    def read(start: int, end: int) -> AsyncIterator[bytes]:
-        return _exactly(index, file, start, end)
+    def read(start: int, end: int) -> AsyncGenerator[bytes]:
+        chunks, name = index.content(file, start=start, end=end), file.filename
+        if (start, end) == (0, file.size):
+            return streaming.whole(chunks, filename=name, size=file.size, sha256=file.hashes.sha256)
+        return streaming.part(chunks, filename=name, size=end - start)
 
     return await _send(request, Content(etag=etag, size=file.size, public=public, read=read))
 
@@ -88,8 +91,9 @@ async def _metadata(request: Request, index: Index, file: File, public: bool) ->
     if _has(request, etag):
         return _unchanged(etag, public)
     body = await index.metadata(file)
+    await streaming.check(body, filename=f"{file.filename}{METADATA}", sha256=file.metadata_sha256)
 
-    async def read(start: int, end: int) -> AsyncIterator[bytes]:
+    async def read(start: int, end: int) -> AsyncGenerator[bytes]:
         yield body[start:end]
 
     return await _send(request, Content(etag=etag, size=len(body), public=public, read=read))
@@ -119,25 +123,8 @@ async def _send(request: Request, content: Content) -> Response:
         return Response(headers=headers)
     chunks = content.read(start, end)
     first = await anext(chunks, b"")
-    return StreamingResponse(
-        _resumed(first, chunks), status_code=200 if part is None else 206, headers=headers
-    )
-
-
-async def _exactly(index: Index, file: File, start: int, end: int) -> AsyncGenerator[bytes]:
-    """The bytes asked for; raises errors.BlobDamaged rather than end short."""
-    missing = end - start
-    async for chunk in index.content(file, start=start, end=end):
-        missing -= len(chunk)
-        yield chunk
-    if missing:
-        raise errors.BlobDamaged(f"{file.filename} has not the size that was recorded.")
-
-
-async def _resumed(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    yield first
-    async for chunk in chunks:
-        yield chunk
+    status = 200 if part is None else 206
+    return streaming.Streamed(first, chunks, status_code=status, headers=headers)
 
 
 def _has(request: Request, etag: str) -> bool:
