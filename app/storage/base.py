@@ -7,7 +7,7 @@ object it yields is ready. Nobody inherits from the protocol; the contract class
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -67,6 +67,13 @@ class Storage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove the key; removing what is not there succeeds."""
+        ...
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove any number of keys as ``delete`` does, in as few requests as the store can.
+
+        Where some of them cannot be removed, the others are before this raises.
+        """
         ...
 
     def scan(self, prefix: str = "") -> AsyncIterator[Stored]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -26,7 +26,7 @@ from app.storage.descriptor import Descriptor
 from app.storage.folder import CHUNK, Folder, read
 
 BATCH = 1000
-"""Keys that a scan fetches at a time."""
+"""Keys that a scan fetches, and ``delete_many`` removes, at a time."""
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +110,11 @@ class FileStorage:
 
     async def delete(self, key: str) -> None:
         await self._run(self._folder.delete, keys.check(key))
+
+    async def delete_many(self, many: Sequence[str]) -> None:
+        checked = [keys.check(key) for key in many]
+        for start in range(0, len(checked), BATCH):
+            await self._run(self._folder.delete_many, checked[start : start + BATCH])
 
     async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
         found = self._folder.scan(keys.check_prefix(prefix))

@@ -116,6 +116,17 @@ class Folder:
             self._forget([path])
             path = path.rpartition("/")[0]
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove the keys; the first error comes after all were tried."""
+        failed: OSError | None = None
+        for key in keys:
+            try:
+                self.delete(key)
+            except OSError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
     def scan(self, prefix: str) -> Iterator[Stored]:
         """Every key that starts with ``prefix``, in ascending order."""
         path, slash, start = prefix.rpartition("/")

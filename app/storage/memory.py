@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -79,6 +79,10 @@ class MemoryStorage:
 
     async def delete(self, key: str) -> None:
         self._held.pop(keys.check(key), None)
+
+    async def delete_many(self, many: Sequence[str]) -> None:
+        for key in [keys.check(key) for key in many]:
+            self._held.pop(key, None)
 
     async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
         keys.check_prefix(prefix)

@@ -369,6 +369,28 @@ class StorageContract:
         await storage.delete("a/c")
         assert await listed(storage) == []
 
+    async def test_delete_many(self, storage: Storage) -> None:
+        """Many keys go at once, missing and repeated ones too, and the others stay."""
+        names = [f"a/{n:04}/key" for n in range(1200)]
+        pending = iter(names)
+
+        async def write() -> None:
+            for key in pending:
+                assert await storage.create(key, b"")
+
+        await asyncio.gather(*(write() for _ in range(16)))
+        await storage.delete_many([])
+        await storage.delete_many([*names[1:], names[1], "a/missing", "missing"])
+        assert await listed(storage) == names[:1]
+
+    @pytest.mark.parametrize("key", ODD_KEYS)
+    async def test_delete_many_of_odd_keys(self, storage: Storage, key: str) -> None:
+        """Every key of the grammar can be removed among others."""
+        for each in (key, "other/1", "other/2"):
+            assert await storage.create(each, b"")
+        await storage.delete_many([key, "other/1"])
+        assert await listed(storage) == ["other/2"]
+
     async def test_create_beside_deletes(self, storage: Storage) -> None:
         """No create fails or gets lost while its neighbours are created and deleted."""
 
@@ -516,7 +538,10 @@ class StorageContract:
             await storage.url(key, filename="a", expires_in=timedelta(minutes=5))
         with pytest.raises(ValueError, match="key"):
             await storage.delete(key)
-        assert await listed(storage) == []
+        assert await storage.create("a/b", b"")
+        with pytest.raises(ValueError, match="key"):
+            await storage.delete_many(["a/b", key])
+        assert await listed(storage) == ["a/b"]
 
     @pytest.mark.parametrize("prefix", INVALID_PREFIXES)
     async def test_invalid_prefixes(self, storage: Storage, prefix: str) -> None:
