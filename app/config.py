@@ -129,6 +129,7 @@ class Settings(BaseModel):
     upload_profile: Literal["strict", "import"] = "strict"
     max_file_size: Size = 5 * 2**30
     inspectors: int = Field(default=2, ge=1, le=64)
+    legacy_metadata: bool = False
 
     url_expires: Duration = timedelta(minutes=5)
     page_memory: Size = 256 * 2**20

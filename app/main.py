@@ -143,6 +143,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         redirect=settings.delivery == "redirect",
         url_expires=settings.url_expires,
         delete_grace=settings.delete_grace,
+        legacy_metadata=settings.legacy_metadata,
     )
     await asyncio.to_thread(prepare_spool, settings.spool)
     nobody = NormalizedName("health")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from app import errors
 from app.cache.base import Cache, Query
 from app.index import blobs
+from app.index.adopt import Adoption
+from app.index.adopting_take import Taker
 from app.index.check import Check
 from app.index.collect import Collected, Collector
 from app.index.commit import Commits
@@ -26,6 +29,7 @@ from app.index.reindex import Progress, Reindex, Report
 from app.index.serials import Notes
 from app.models import Actor, Change, File, Project, ProjectSummary, Status
 from app.storage.base import Storage, read
+from app.upload.accept import Inspector
 from app.upload.distribution import Distribution
 
 
@@ -40,13 +44,15 @@ class Index:
         redirect: bool = True,
         url_expires: timedelta = timedelta(seconds=300),
         delete_grace: timedelta = timedelta(hours=24),
+        legacy_metadata: bool = False,
     ) -> None:
         self._storage = storage
         self._cache = cache
         self._locations = Locations(storage, expires_in=url_expires) if redirect else None
         self.notes = Notes(storage, cache)
         commits = Commits(storage, cache, self.notes.note)
-        self._publisher = Publisher(storage, cache, commits)
+        self._commits = commits
+        self._publisher = Publisher(storage, cache, commits, legacy_metadata=legacy_metadata)
         self._curator = Curator(storage, commits)
         self._reconciler = Reconciler(storage, cache, commits)
         self._collector = Collector(storage, self._curator, grace=delete_grace)
@@ -186,6 +192,17 @@ class Index:
     def reindexing(self) -> Progress | None:
         """How far the latest reindex of this process has come."""
         return self._progress
+
+    async def adopt(
+        self, inspector: Inspector, *, spool: Path, operator: Actor, prefix: str = ""
+    ) -> Adoption:
+        """An adoption of what PyPICloud left; a cache that was never built is built first."""
+        if not await self._cache.built():
+            await self.reindex()
+        taker = Taker(
+            self._storage, self._cache, self._commits, inspector, spool=spool, operator=operator
+        )
+        return Adoption(self._storage, taker, prefix=prefix)
 
     def check(self, *, deep: bool = False) -> Check:
         """A comparison of cache, journal and bytes."""

@@ -1,10 +1,14 @@
-"""The bytes of distributions in the storage, and the core metadata beside them."""
+"""The bytes of distributions in the storage, and the core metadata that belongs to them.
+
+Ours lie below ``blobs/``, the core metadata beside them. A blob that was adopted stays where
+its former index put it; so that this one would never list it, what we add lies elsewhere.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -15,6 +19,10 @@ from app.storage.base import Storage
 from app.upload.distribution import Distribution
 
 ROOT = "blobs/"
+ADOPTED = "adopted/"
+METADATA = ".metadata"
+SIDECAR = ".meta"
+"""What PyPICloud put behind the name of a file in a folder, for the facts of that file."""
 CHUNK = 1 << 20
 METADATA_LIMIT = 1 << 26
 """Core metadata is never longer than this many bytes."""
@@ -25,9 +33,20 @@ def new_key(project: str, filename: str) -> str:
     return f"{ROOT}{project}/{ULID()}/{filename}"
 
 
+def attempt(key: str) -> ULID | None:
+    """The attempt to upload that a key below ROOT belongs to; None for a key of others."""
+    parts = key.split("/")
+    if not key.startswith(ROOT) or len(parts) != 4:
+        return None
+    try:
+        return ULID.from_str(parts[2])
+    except ValueError:
+        return None
+
+
 def metadata_key(blob: str) -> str:
     """Where the core metadata of a blob lies (PEP 658)."""
-    return f"{blob}.metadata"
+    return f"{blob}{METADATA}" if attempt(blob) else f"{ADOPTED}{blob}{METADATA}"
 
 
 async def once(content: bytes) -> AsyncIterator[bytes]:
@@ -35,24 +54,41 @@ async def once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
+def sha256(content: bytes) -> str:
+    """The digest of bytes at hand."""
+    return hashlib.sha256(content).hexdigest()
+
+
 async def put_small(storage: Storage, key: str, content: bytes) -> None:
     """Store bytes at hand."""
-    await storage.put(
-        key, once(content), size=len(content), sha256=hashlib.sha256(content).hexdigest()
-    )
+    await storage.put(key, once(content), size=len(content), sha256=sha256(content))
 
 
-async def store(storage: Storage, blob: str, distribution: Distribution) -> None:
-    """Bring the bytes and the core metadata of a distribution to their keys, durably."""
+async def store(
+    storage: Storage,
+    blob: str,
+    distribution: Distribution,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Bring the bytes and the core metadata of a distribution to their keys, durably.
+
+    ``metadata`` is for the storage to keep with the bytes, where it can.
+    """
     async with aclosing(_spooled(distribution.path)) as chunks:
-        await storage.put(blob, chunks, size=distribution.size, sha256=distribution.hashes.sha256)
+        await storage.put(
+            blob,
+            chunks,
+            size=distribution.size,
+            sha256=distribution.hashes.sha256,
+            metadata=metadata,
+        )
     await put_small(storage, metadata_key(blob), distribution.metadata)
 
 
 async def remove(storage: Storage, blob: str) -> None:
-    """Remove a blob and what lies beside it."""
-    await storage.delete(blob)
-    await storage.delete(metadata_key(blob))
+    """Remove a blob and what belongs to it."""
+    beside = [] if attempt(blob) else [f"{blob}{SIDECAR}"]
+    await storage.delete_many([blob, metadata_key(blob), *beside])
 
 
 async def remove_if_possible(storage: Storage, blob: str) -> None:

@@ -56,19 +56,19 @@ class Collector:
 
     async def _sweep(self, collected: Collected) -> None:
         """Attempts that no event names, begun so long ago that none will."""
-        name, live = "", frozenset[str]()
+        name, live = "", frozenset[ULID | None]()
         async for stored in self._storage.scan(blobs.ROOT):
-            parts = stored.key.split("/")
-            if len(parts) != 4 or not _is_dead(parts[2]):
-                continue
-            _, project, attempt, _ = parts
+            attempt = blobs.attempt(stored.key)
+            if attempt is None or not _is_dead(attempt):
+                continue  # also what somebody put there by hand
+            project = stored.key.split("/")[1]
             if project != name:
                 name, live = project, await self._attempts(project)
             if attempt not in live:
                 await self._storage.delete(stored.key)
                 collected.orphans += 1
 
-    async def _attempts(self, name: str) -> frozenset[str]:
+    async def _attempts(self, name: str) -> frozenset[ULID | None]:
         """The attempts that the events of a project name."""
         found = await self._journal.whole(name)
         if found is None:
@@ -76,15 +76,9 @@ class Collector:
         if found.project is None or found.broken:
             raise errors.JournalBroken(f"{name} has a broken journal; nothing is swept")
         files = (file for file in found.project.files if file.state is not FileState.PURGED)
-        return frozenset(
-            file.blob.split("/")[2] for file in files if file.blob.startswith(blobs.ROOT)
-        )
+        return frozenset(blobs.attempt(file.blob) for file in files)
 
 
-def _is_dead(attempt: str) -> bool:
-    """False too for what is no attempt of ours: somebody put it there by hand."""
-    try:
-        begun = ULID.from_str(attempt).datetime
-    except ValueError:
-        return False
-    return datetime.now(UTC) - begun >= pending.LIFE
+def _is_dead(attempt: ULID) -> bool:
+    """Whether it began so long ago that it must have ended."""
+    return datetime.now(UTC) - attempt.datetime >= pending.LIFE

@@ -70,6 +70,8 @@ async def put(storage: Storage, marker: Marker) -> None:
 async def markers(storage: Storage) -> AsyncIterator[Marker]:
     """Every marker there is, oldest first; what is none, or not one of ours, is passed over."""
     async for stored in storage.scan(ROOT):
+        if not stored.key.endswith(".json"):  # a project may be called so, and lie there of old
+            continue
         try:
             record = await read(storage, stored.key, limit=1 << 16)
         except errors.KeyNotFound:  # its write ended meanwhile

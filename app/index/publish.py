@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from ulid import ULID
 
 from app import errors, events
 from app.cache.base import Cache
 from app.events import Event, Publication
-from app.index import blobs, pending
+from app.index import blobs, claims, legacy, pending
 from app.index.commit import Commits
 from app.index.journal import Journal
-from app.models import Actor, File, FileState, Kind, Project, Status
+from app.models import Actor, File, FileState, Kind, Project
 from app.storage.base import Storage
 from app.upload.distribution import Distribution
-
-CLOSED = (Status.ARCHIVED, Status.QUARANTINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +27,19 @@ class Published:
 
 
 class Publisher:
-    """Publishes distributions that passed every check."""
+    """Publishes distributions that passed every check.
 
-    def __init__(self, storage: Storage, cache: Cache, commits: Commits) -> None:
+    ``legacy_metadata``: with the bytes, the storage is given what PyPICloud would read there.
+    """
+
+    def __init__(
+        self, storage: Storage, cache: Cache, commits: Commits, *, legacy_metadata: bool = False
+    ) -> None:
         self._storage = storage
         self._cache = cache
         self._commits = commits
         self._journal = Journal(storage)
+        self._legacy_metadata = legacy_metadata
 
     async def publish(self, distribution: Distribution, actor: Actor) -> Published:
         """Publish a distribution; the same bytes again change nothing.
@@ -51,15 +52,11 @@ class Publisher:
             self._journal.records(distribution.project, distribution.filename),
         )
         if project is not None:
-            self._refuse_closed(project)
+            claims.refuse_closed(project)
         if records:
             return await self._repeated(distribution, project, records)
         await self._refuse_second_sdist(distribution)
         return await self._first(distribution, project, actor)
-
-    def _refuse_closed(self, project: Project) -> None:
-        if not project.deleted and project.status in CLOSED:
-            raise errors.ProjectClosed(project.name, project.status)
 
     async def _refuse_second_sdist(self, distribution: Distribution) -> None:
         if distribution.kind is not Kind.SDIST:
@@ -91,10 +88,13 @@ class Publisher:
         blob = blobs.new_key(distribution.project, distribution.filename)
         marker = pending.marker(distribution.project, distribution.filename, sequence=1, blob=blob)
         await pending.put(self._storage, marker)
+        facts = legacy.metadata(distribution, actor) if self._legacy_metadata else None
         try:
-            await blobs.store(self._storage, blob, distribution)
+            await blobs.store(self._storage, blob, distribution, facts)
             if project is None or project.deleted:
-                project = await self._claim(distribution, actor)
+                project = await claims.claim(
+                    self._commits, distribution.project, distribution.display_name, actor
+                )
             if not marker.may_commit(datetime.now(UTC)):
                 raise errors.StorageUnavailable("The upload took too long; send it again.")
         except errors.PypicloudError:
@@ -114,31 +114,6 @@ class Publisher:
     async def _abandon(self, marker: pending.Marker, blob: str) -> None:
         await blobs.remove_if_possible(self._storage, blob)
         await self._commits.settle(marker)
-
-    async def _claim(self, distribution: Distribution, actor: Actor) -> Project:
-        """Take a name that is new or was deleted; of racing uploads one claims it."""
-        name = distribution.project
-
-        def claim(records: Sequence[bytes]) -> Event | None:
-            if records:
-                project = events.fold_project(records)
-                self._refuse_closed(project)
-                if not project.deleted:
-                    return None
-            return Event(
-                v=events.VERSION,
-                seq=len(records) + 1,
-                type="claim",
-                time=datetime.now(UTC),
-                actor=actor,
-                project=name,
-                generation=str(ULID()),
-                prev=events.digest(records[-1]) if records else None,
-                display_name=distribution.display_name,
-            )
-
-        added = await self._commits.to_project(name, claim)
-        return events.fold_project(added.records)
 
 
 def _publication(distribution: Distribution, actor: Actor, blob: str, generation: str) -> Event:

@@ -39,8 +39,8 @@ class Note(msgspec.Struct, frozen=True):
 
 async def reserve(storage: Storage) -> int:
     """Take the next block; the serials of a new cache must exceed the number returned."""
-    taken = [stored.key async for stored in storage.scan(BLOCKS)]
-    number = int(taken[-1].removeprefix(BLOCKS)) + 1 if taken else 0
+    names = [stored.key.removeprefix(BLOCKS) async for stored in storage.scan(BLOCKS)]
+    number = max((int(name) + 1 for name in names if name.isdecimal()), default=0)
     while not await storage.create(f"{BLOCKS}{number:010d}", b""):
         number += 1
     return number * BLOCK

@@ -81,19 +81,19 @@ def _conclude(
         path=content.path,
         metadata=inspected.metadata,
         metadata_static=claim.kind is Kind.WHEEL or found.is_static,
-        requires_python=_usable(requires_python),
-        summary=_one_line(found.raw.get("summary", "")),
+        requires_python=usable(requires_python),
+        summary=one_line(found.raw.get("summary", "")),
         comment=claim.comment,
         core=core_fields(found),
     )
 
 
-def _usable(requires_python: str | None) -> str | None:
+def usable(requires_python: str | None) -> str | None:
     """None for a specifier that installers would choke on (only import lets it come so far)."""
     if requires_python is None or not rules.is_specifier(requires_python):
         return None
     return " ".join(requires_python.split())
 
 
-def _one_line(summary: str) -> str:
+def one_line(summary: str) -> str:
     return " ".join(summary.split())[:_SUMMARY_LENGTH]
