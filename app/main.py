@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -33,6 +34,8 @@ from app.routes import api, docs, files, health, home, json_api, simple, upload
 from app.upload.inspection import inspectors
 
 STALE = timedelta(days=1)
+TELLTALES = ("aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcloud", "google", "msal")
+"""Loggers of libraries that write signatures and tokens where they are more talkative."""
 _SECURITY = {"basic": {"type": "http", "scheme": "basic"}}
 _DESCRIPTION = """\
 A private Python package index. Everything below `/simple/`, `/files/` and `/pypi/` is what
@@ -129,6 +132,8 @@ async def _opened(settings: Settings) -> AsyncIterator[dict[str, Any]]:
 
 async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     """Open every room that the settings name; ``stack`` closes them in reverse."""
+    for name in TELLTALES:
+        logging.getLogger(name).setLevel(logging.WARNING)
     storage = await stack.enter_async_context(
         plugins.backend("storage", settings.storage)(settings.storage, settings.storage_options)
     )

@@ -141,7 +141,9 @@ class Load:
         return self.answers / self.seconds
 
 
-async def repeat(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
+async def repeat(
+    port: int, request: bytes, *, connections: int, seconds: float, status: int = 200
+) -> Load:
     """Send one request over and over for some time, on each connection."""
     until = time.perf_counter() + seconds
 
@@ -149,17 +151,19 @@ async def repeat(port: int, request: bytes, *, connections: int, seconds: float)
         while time.perf_counter() < until:
             yield request
 
-    return await send(port, requests(), connections=connections)
+    return await send(port, requests(), connections=connections, status=status)
 
 
-async def send(port: int, requests: Iterator[bytes], *, connections: int) -> Load:
-    """Send each request once, on whichever connection is free. Anything but 200 ends it."""
+async def send(
+    port: int, requests: Iterator[bytes], *, connections: int, status: int = 200
+) -> Load:
+    """Send each request once, on whichever connection is free. Another ``status`` ends it."""
     times: list[float] = []
 
     async def work(connection: Connection) -> None:
         for request in requests:
             answer = await connection.ask(request)
-            if answer.status != 200:
+            if answer.status != status:
                 raise SystemExit(f"The server answered {answer.status}: {answer.body[:500]!r}")
             times.append(answer.seconds)
 

@@ -7,11 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -70,7 +70,8 @@ class Server:
 
     def write_netrc(self, home: Path, account: Account) -> None:
         """Write ``~/.netrc``, readable by its owner alone, as some clients insist."""
-        line = f'machine 127.0.0.1 login {account.username} password "{account.password}"\n'
+        host = urlsplit(self.url).hostname
+        line = f'machine {host} login {account.username} password "{account.password}"\n'
         (home / ".netrc").write_text(line)
         (home / ".netrc").chmod(0o600)
 
@@ -146,14 +147,24 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path, *, read: str, path: str = "") -> Iterator[Server]:
+def serve(
+    folder: Path,
+    *,
+    read: str,
+    path: str = "",
+    host: str = "127.0.0.1",
+    variables: Mapping[str, str] | None = None,
+    command: Sequence[str | Path] = (PYPICLOUD,),
+) -> Iterator[Server]:
     """Run an index whose projects ``read`` (everyone, authenticated) may read by default.
 
-    ``path``, such as ``/packages``, is where it stands below its host.
+    ``path``, such as ``/packages``, is where it stands below its host, ``host`` what clients
+    call it, ``variables`` are more of its environment, ``command`` is what gets ``serve``.
     It knows ADMIN, UPLOADER and READER. A traceback in its log fails whoever ran it.
     """
     port = free_port()
-    server = Server(f"http://127.0.0.1:{port}{path}", folder)
+    server = Server(f"http://{host}:{port}{path}", folder)
+    public = path or host != "127.0.0.1"
     environment = {
         "PATH": os.defpath,
         "HOME": str(folder),
@@ -165,13 +176,14 @@ def serve(folder: Path, *, read: str, path: str = "") -> Iterator[Server]:
         "PYPICLOUD_DEFAULT_READ": read,
         "PYPICLOUD_DEFAULT_WRITE": f"user:{UPLOADER.username}",
         "PYPICLOUD_PORT": str(port),
-        **({"PYPICLOUD_ROOT_PATH": path, "PYPICLOUD_PUBLIC_URL": server.url} if path else {}),
+        **({"PYPICLOUD_ROOT_PATH": path, "PYPICLOUD_PUBLIC_URL": server.url} if public else {}),
+        **(variables or {}),
     }
     for account in (UPLOADER, READER):
         add_user(account, folder, environment)
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [PYPICLOUD, "serve"],
+            [*command, "serve"],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
