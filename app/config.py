@@ -133,6 +133,8 @@ class Settings(BaseModel):
 
     url_expires: Duration = timedelta(minutes=5)
     page_memory: Size = 256 * 2**20
+    page_refresh: Duration = timedelta(seconds=0.5)
+    stale_limit: Duration = timedelta(minutes=10)
     reconcile_interval: Duration = timedelta(seconds=30)
     delete_grace: Duration = timedelta(hours=24)
 

@@ -149,6 +149,9 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         url_expires=settings.url_expires,
         delete_grace=settings.delete_grace,
         legacy_metadata=settings.legacy_metadata,
+        refresh=settings.page_refresh,
+        stale=settings.stale_limit,
+        memory=settings.page_memory // 2,
     )
     await asyncio.to_thread(prepare_spool, settings.spool)
     nobody = NormalizedName("health")
@@ -161,7 +164,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         settings=settings,
         defaults=policy.Defaults(read=settings.default_read, upload=settings.default_write),
         index=index,
-        pages=Pages(memory=settings.page_memory),
+        pages=Pages(memory=settings.page_memory // 2),
         access=access,
         inspectors=await stack.enter_async_context(inspectors(count=settings.inspectors)),
         probes=probes,

@@ -131,6 +131,10 @@ class Project:
         shown = (f for f in self.files if self._current(f) and f.state is FileState.PUBLISHED)
         return tuple(sorted(shown, key=lambda f: (version_key(f.version), f.filename)))
 
+    def find(self, filename: str) -> File | None:
+        """The published file of this name."""
+        return self._published_by_name.get(filename)
+
     @property
     def exists(self) -> bool:
         """False for a deleted project, and for a name claimed but never filled."""
@@ -140,6 +144,10 @@ class Project:
         """The published files of one release; PEP 440 equality decides (``1.0`` is ``1.0.0``)."""
         wanted = canonical_version(version)
         return tuple(f for f in self.published if canonical_version(f.version) == wanted)
+
+    @cached_property
+    def _published_by_name(self) -> Mapping[str, File]:
+        return {file.filename: file for file in self.published}
 
     def _current(self, file: File) -> bool:
         return file.generation == self.generation

@@ -21,6 +21,8 @@ from app.index.adopting_take import Taker
 from app.index.check import Check
 from app.index.collect import Collected, Collector
 from app.index.commit import Commits
+from app.index.follow import Follower
+from app.index.known import Known
 from app.index.locations import Locations
 from app.index.manage import Curator
 from app.index.publish import Published, Publisher
@@ -44,13 +46,18 @@ class Index:
         redirect: bool = True,
         url_expires: timedelta = timedelta(seconds=300),
         delete_grace: timedelta = timedelta(hours=24),
+        refresh: timedelta = timedelta(seconds=0.5),
+        stale: timedelta = timedelta(minutes=10),
+        memory: int = 64 * 2**20,
         legacy_metadata: bool = False,
     ) -> None:
         self._storage = storage
         self._cache = cache
         self._locations = Locations(storage, expires_in=url_expires) if redirect else None
         self.notes = Notes(storage, cache)
-        commits = Commits(storage, cache, self.notes.note)
+        self.follower = Follower(cache, every=refresh)
+        self._known = Known(cache, self.follower, memory=memory, stale=stale)
+        commits = Commits(storage, cache, self._told)
         self._commits = commits
         self._publisher = Publisher(storage, cache, commits, legacy_metadata=legacy_metadata)
         self._curator = Curator(storage, commits)
@@ -63,7 +70,7 @@ class Index:
 
     async def project(self, name: NormalizedName) -> Project:
         """A project with its files. Raises errors.ProjectNotFound, errors.IndexNotReady."""
-        project = await self._cache.project(name)
+        project = await self._known.project(name)
         if project is None or not project.exists:
             await self._require_built()
             raise errors.ProjectNotFound(name)
@@ -71,7 +78,7 @@ class Index:
 
     async def generation(self, name: NormalizedName) -> str | None:
         """The generation that grants are bound to; None where the name is free."""
-        project = await self._cache.outline(name)
+        project = await self._known.outline(name)
         return None if project is None or project.deleted else project.generation
 
     async def projects(
@@ -93,13 +100,14 @@ class Index:
 
         Raises errors.FileNotFound, errors.Quarantined, errors.IndexNotReady.
         """
-        project = await self._cache.outline(name, filename)
-        if project is None or not project.published:
+        project = await self._known.outline(name, filename)
+        file = project.find(filename) if project else None
+        if project is None or file is None:
             await self._require_built()
             raise errors.FileNotFound(name, filename)
         if project.status is Status.QUARANTINED:
             raise errors.Quarantined(name)
-        return project.published[0]
+        return file
 
     def content(
         self, file: File, *, start: int = 0, end: int | None = None
@@ -216,6 +224,16 @@ class Index:
         """Remove the bytes of files deleted long ago, and of dead attempts."""
         return await self._collector.run()
 
+    @property
+    def serves_stale(self) -> bool:
+        """Whether known projects are served though the cache cannot be asked."""
+        return self._known.serves_stale
+
+    def _told(self, name: NormalizedName) -> None:
+        """This process changed a project."""
+        self._known.drop(name)
+        self.notes.note(name)
+
     async def _require_built(self) -> None:
-        if not await self._cache.built():
+        if not await self._known.built():
             raise errors.IndexNotReady

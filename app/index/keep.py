@@ -1,4 +1,4 @@
-"""What a running service does beside answering: build, reconcile, collect, note serials."""
+"""What a running service does beside answering: build, follow, reconcile, collect, note serials."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ async def keep(index: Index, *, reconcile_every: timedelta) -> AsyncIterator[Non
         asyncio.create_task(_every(reconcile_every, index.reconcile)),
         asyncio.create_task(_every(COLLECT_EVERY, index.collect, first=COLLECT_EVERY)),
         asyncio.create_task(index.notes.run()),
+        asyncio.create_task(index.follower.run()),
     ]
     try:
         yield

@@ -16,7 +16,8 @@ router = APIRouter(tags=["health"])
 TIMEOUT = 2.0
 """Seconds that a part has to answer."""
 
-Word = Literal["ok", "building", "unavailable"]
+Word = Literal["ok", "stale", "building", "unavailable"]
+"""``stale``: it does not answer, but what is known of it goes on being served for a while."""
 
 
 class Liveness(BaseModel):
@@ -49,13 +50,18 @@ async def live(response: Response) -> Liveness:
 @router.get("/health", include_in_schema=False)
 @router.head("/health", include_in_schema=False)
 async def ready(response: Response, index: IndexDep, probes: ProbesDep) -> Readiness:
-    """Storage, cache and access answer, and the index was completely built."""
+    """Storage, cache and access answer, and the index was completely built.
+
+    While the cache does not answer, but known projects may still be served, it is stale: 200.
+    """
     words = await asyncio.gather(*(_ask(probe) for probe in probes.values()), _built(index.ready))
     parts = dict(zip((*probes, "index"), words, strict=True))
-    worst: list[Word] = ["unavailable", "building", "ok"]
-    status = next(word for word in worst if word in words)
+    if parts["cache"] == "unavailable" and index.serves_stale:
+        parts |= {"cache": "stale", "index": "stale"}
+    worst: list[Word] = ["unavailable", "building", "stale", "ok"]
+    status = next(word for word in worst if word in parts.values())
     response.headers["Cache-Control"] = "no-store"
-    if status != "ok":
+    if status in ("building", "unavailable"):
         response.status_code = 503
         response.headers["Retry-After"] = "2"
     return Readiness(status=status, parts=parts)

@@ -32,6 +32,7 @@ class Parts:
 
     broken = ""
     built = True
+    serves_stale = False
 
     async def ready(self) -> bool:
         """Stands for the index."""
@@ -84,6 +85,19 @@ def test_a_part_that_does_not_answer_is_named(probed: Served, parts: Parts, brok
     assert [name for name, word in found["parts"].items() if word != "ok"] == [broken]
     assert b"10.0.0.1" not in answer.body
     assert probed.ask("/health/live").status == 200
+
+
+def test_a_cache_that_does_not_answer_leaves_a_service_that_knows_enough(
+    probed: Served, parts: Parts
+) -> None:
+    """As long as known projects are served, balancers go on; the word says that they are old."""
+    parts.broken, parts.serves_stale = "cache", True
+    answer = probed.ask("/health/ready")
+    assert answer.status == 200
+    found = json.loads(answer.body)
+    assert (found["status"], found["parts"]["cache"]) == ("stale", "stale")
+    parts.broken = "storage"
+    assert probed.ask("/health/ready").status == 503
 
 
 def test_an_index_that_was_never_built_is_not_ready(probed: Served, parts: Parts) -> None:
