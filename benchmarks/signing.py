@@ -1,0 +1,149 @@
+"""What presigned URLs cost: our signers beside those of the SDKs, in one run.
+
+python -m benchmarks.signing
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.signers import CloudFrontSigner
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from app.storage.cloudfront_policy import Signer
+from app.storage.sigv4 import Credentials, Presigner
+from benchmarks.report import Figure, parser, show
+
+KEY = "blobs/demo/01JDG1TTR9QZ5TPFZ3N4K6X8YB/demo-1.0-py3-none-any.whl"
+LIFE = timedelta(minutes=5)
+SECONDS = 0.5
+"""How long each signer is measured."""
+
+Sign = Callable[[], object]
+
+
+class Case(NamedTuple):
+    """One kind of URL, signed by us and by the SDK; both sign KEY for LIFE from now on."""
+
+    name: str
+    ours: Sign
+    sdk: Sign
+    goal: str = ""
+
+
+def s3() -> Iterator[Case]:
+    """Signature Version 4 in the query, with temporary credentials."""
+    credentials = Credentials("A" * 20, "S" * 40, "T" * 800)
+    presigner = Presigner(
+        endpoint="https://packages.s3.eu-central-1.amazonaws.com", region="eu-central-1"
+    )
+    with closing(
+        boto3.client(
+            "s3",
+            region_name="eu-central-1",
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
+            config=Config(signature_version="s3v4"),
+        )
+    ) as client:
+        yield Case(
+            "S3",
+            lambda: presigner.url(KEY, credentials, signed_at=datetime.now(UTC), expires_in=LIFE),
+            lambda: client.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": "packages", "Key": KEY},
+                ExpiresIn=int(LIFE.total_seconds()),
+            ),
+            "a tenth",
+        )
+
+
+def cloudfront() -> Iterator[Case]:
+    """Canned policies; the SDK's documented signer reads the private key each time."""
+    resource = f"https://d111111abcdef8.cloudfront.net/{KEY}"
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def loading(message: bytes) -> bytes:
+        loaded = load_pem_private_key(pem, password=None)
+        assert isinstance(loaded, rsa.RSAPrivateKey)
+        return loaded.sign(message, padding.PKCS1v15(), hashes.SHA1())
+
+    sdk = CloudFrontSigner("K2JCJMDEHXQW5F", loading)
+    rsa_signer = Signer("K2JCJMDEHXQW5F", key)
+    ec_signer = Signer("K2JCJMDEHXQW5F", ec.generate_private_key(ec.SECP256R1()))
+
+    def theirs() -> object:
+        return sdk.generate_presigned_url(resource, date_less_than=datetime.now(UTC) + LIFE)
+
+    for name, signer in (("RSA", rsa_signer), ("ECDSA", ec_signer)):
+        yield Case(
+            f"CloudFront, {name}",
+            lambda signer=signer: signer.url(resource, ends=datetime.now(UTC) + LIFE),  # type: ignore[misc]  # mypy does not infer defaults
+            theirs,
+        )
+
+
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (s3, cloudfront)
+"""One function for each store; whatever it opens stays open while its cases are measured."""
+
+
+def microseconds(sign: Sign) -> float:
+    """For one call, a warm one."""
+    sign()
+    calls = 0
+    start = time.perf_counter()
+    while (took := time.perf_counter() - start) < SECONDS:
+        sign()
+        calls += 1
+    return took / calls * 1e6
+
+
+async def microseconds_threaded(sign: Sign) -> float:
+    """For one call in a thread, seen from the event loop that waits for it."""
+    await asyncio.to_thread(sign)
+    calls = 0
+    start = time.perf_counter()
+    while (took := time.perf_counter() - start) < SECONDS:
+        await asyncio.to_thread(sign)
+        calls += 1
+    return took / calls * 1e6
+
+
+def measure(case: Case) -> list[Figure]:
+    """All figures of a case."""
+    ours, sdk = microseconds(case.ours), microseconds(case.sdk)
+    return [
+        Figure(f"{case.name}: ours", ours, "us"),
+        Figure(
+            f"{case.name}: ours in a thread", asyncio.run(microseconds_threaded(case.ours)), "us"
+        ),
+        Figure(f"{case.name}: the SDK's", sdk, "us"),
+        Figure(f"{case.name}: ours / the SDK's", ours / sdk, "", case.goal),
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = parser(__doc__).parse_args()
+    figures = [figure for cases in CASES for case in cases() for figure in measure(case)]
+    show("signing of URLs", figures, as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()
