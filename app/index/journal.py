@@ -15,6 +15,8 @@ from app.storage.base import Storage, read
 
 ROOT = "journal/"
 PROJECT = "@project"
+IN_FLIGHT = 64
+"""Keys read at once."""
 
 
 def chain(name: str, filename: str | None) -> str:
@@ -35,6 +37,27 @@ class Chains:
     own: list[str] = field(default_factory=list)
     files: dict[str, list[str]] = field(default_factory=dict)
 
+    def beyond(self, known: Project) -> Chains | None:
+        """What must be read by somebody who knows this much; None where nothing is new.
+
+        Events never change, so as many as are known need not be looked at again. The
+        project's own chain is always there.
+        """
+        sequences = {file.filename: file.sequence for file in known.files}
+        files = {
+            filename: keys
+            for filename, keys in self.files.items()
+            if not _are_first(keys, sequences.get(filename, 0))
+        }
+        if not files and _are_first(self.own, known.sequence):
+            return None
+        return Chains(self.name, self.own, files)
+
+
+def _are_first(keys: list[str], count: int) -> bool:
+    """Whether these are the keys of a chain's first ``count`` events."""
+    return len(keys) == count > 0 and keys[-1].endswith(f"/{count:010d}.json")
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -45,10 +68,11 @@ class Reading:
 
 
 class Journal:
-    """All chains of one storage."""
+    """All chains of one storage. ``turns`` bounds how much is read at once."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, turns: asyncio.Semaphore | None = None) -> None:
         self._storage = storage
+        self._turns = turns or asyncio.Semaphore(IN_FLIGHT)
 
     async def records(self, name: str, filename: str | None) -> list[bytes]:
         """The events of one chain, oldest first; empty where there are none."""
@@ -125,6 +149,8 @@ class Journal:
         return None
 
     async def _read(self, keys: list[str]) -> list[bytes]:
-        return await asyncio.gather(
-            *(read(self._storage, key, limit=events.EVENT_LIMIT) for key in keys)
-        )
+        return await asyncio.gather(*map(self._record, keys))
+
+    async def _record(self, key: str) -> bytes:
+        async with self._turns:
+            return await read(self._storage, key, limit=events.EVENT_LIMIT)

@@ -1,7 +1,8 @@
 """Bring the cache up to the journal, beside live traffic.
 
-Every project is read and folded, then repaired in the cache by itself; newer events win,
-so a reindex never undoes what happens meanwhile, and readers never see half a project.
+Every project is listed; what the cache does not know of it is read, folded and repaired in
+the cache by itself. Newer events win, so a reindex never undoes what happens meanwhile, and
+readers never see half a project.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from packaging.utils import NormalizedName
 
 from app.cache.base import Cache
 from app.index import serials
-from app.index.journal import Chains, Journal
+from app.index.journal import IN_FLIGHT, Chains, Journal
 from app.models import Actor, Change, Project
 from app.storage.base import Storage
 
 BATCH = 500
 """Files brought into the cache at once, at the least."""
-READERS = 8
-"""Projects read at once."""
+READERS = 64
+"""Projects read at once; of their keys ``journal.IN_FLIGHT``."""
 BEGIN = "begin"
 SYSTEM = Actor(kind="system", id="reindex")
 
@@ -46,13 +47,22 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A project with so many readable files; ``lacking``, if any, is what the cache lacks of it."""
+
+    files: int
+    lacking: Project | None
+
+
 class Reindex:
     """One run; ``progress`` may be looked at meanwhile."""
 
     def __init__(self, storage: Storage, cache: Cache, report: Report | None = None) -> None:
         self._storage = storage
         self._cache = cache
-        self._journal = Journal(storage)
+        self._turns = asyncio.Semaphore(IN_FLIGHT)
+        self._journal = Journal(storage, self._turns)
         self._report = report
         self._seen: set[NormalizedName] = set()
         self.progress = Progress()
@@ -70,18 +80,15 @@ class Reindex:
         fresh = not await self._cache.built()
         if fresh:
             await self._begin()
-        batch: list[Project] = []
+        batch: list[_Compared] = []
         files = 0
-        async for project in self._projects(fresh=fresh):
-            self._seen.add(project.name)
-            if not fresh:
-                await self._drop_files(project)
-            batch.append(project)
-            files += len(project.files)
+        async for compared in self._projects(fresh=fresh):
+            batch.append(compared)
+            files += compared.files
             if files >= BATCH:
-                await self._bring(batch, files)
+                await self._bring(batch)
                 batch, files = [], 0
-        await self._bring(batch, files)
+        await self._bring(batch)
         if not fresh:
             await self._drop_projects()
         await self._cache.set_built()
@@ -97,37 +104,50 @@ class Reindex:
             await self._cache.clear(await serials.reserve(self._storage))
             await self._cache.record(_change(BEGIN))
 
-    async def _projects(self, *, fresh: bool) -> AsyncIterator[Project]:
-        """Every project of the journal, read several at a time."""
-        reading: deque[asyncio.Task[Project | None]] = deque()
+    async def _projects(self, *, fresh: bool) -> AsyncIterator[_Compared]:
+        """Every readable project of the journal, several at a time."""
+        reading: deque[asyncio.Task[_Compared | None]] = deque()
         try:
             async for chains in self._journal.chains():
-                reading.append(asyncio.create_task(self._read(chains, fresh=fresh)))
-                if len(reading) >= READERS and (project := await reading.popleft()):
-                    yield project
+                self._seen.add(chains.name)
+                known = None if fresh else await self._cache.project(chains.name)
+                if known is not None:
+                    await self._drop_files(known, chains)
+                reading.append(asyncio.create_task(self._read(chains, known, fresh=fresh)))
+                if len(reading) >= READERS and (compared := await reading.popleft()):
+                    yield compared
             while reading:
-                if project := await reading.popleft():
-                    yield project
+                if compared := await reading.popleft():
+                    yield compared
         finally:
             for task in reading:
                 task.cancel()
 
-    async def _read(self, chains: Chains, *, fresh: bool) -> Project | None:
-        found = await self._journal.read(chains)
+    async def _read(
+        self, chains: Chains, known: Project | None, *, fresh: bool
+    ) -> _Compared | None:
+        beyond = chains if known is None else chains.beyond(known)
+        if beyond is None:
+            return _Compared(len(chains.files), None)
+        found = await self._journal.read(beyond)
         self.progress.broken += len(found.broken)
         for chain, why in found.broken.items():
             logger.error("the journal of %s/%s is broken: %s", chains.name, chain, why)
-        if found.project is not None and fresh:
-            serial = await serials.noted(self._storage, found.project)
-            return replace(found.project, serial=serial)
-        return found.project
+        project = found.project
+        if project is None:
+            return None
+        if fresh:
+            async with self._turns:
+                serial = await serials.noted(self._storage, project)
+            project = replace(project, serial=serial)
+        unread = len(chains.files) - len(beyond.files)
+        return _Compared(unread + len(project.files), project)
 
-    async def _bring(self, batch: list[Project], files: int) -> None:
-        if not batch:
-            return
-        self.progress.repaired += await self._cache.restore(batch, _change("reindex"))
+    async def _bring(self, batch: list[_Compared]) -> None:
+        if lacking := [compared.lacking for compared in batch if compared.lacking is not None]:
+            self.progress.repaired += await self._cache.restore(lacking, _change("reindex"))
         self.progress.projects += len(batch)
-        self.progress.files += files
+        self.progress.files += sum(compared.files for compared in batch)
         self._say()
 
     async def _drop_projects(self) -> None:
@@ -139,14 +159,11 @@ class Reindex:
                     await self._drop(summary.name, None)
             after = page[-1].name
 
-    async def _drop_files(self, project: Project) -> None:
+    async def _drop_files(self, known: Project, chains: Chains) -> None:
         """The same for the files of one project."""
-        known = await self._cache.project(project.name)
-        if known is not None:
-            held = {file.filename for file in project.files}
-            for file in known.files:
-                if file.filename not in held:
-                    await self._drop(project.name, file.filename)
+        for file in known.files:
+            if file.filename not in chains.files:
+                await self._drop(known.name, file.filename)
 
     async def _drop(self, name: NormalizedName, filename: str | None) -> None:
         # An event is there before the cache speaks of it, so what is missing now, asked
