@@ -101,8 +101,12 @@ class Stage:
 class Located(MemoryStorage):
     """A storage that clients can fetch from by themselves."""
 
+    signed = 0
+    """How many URLs it was asked for."""
+
     async def url(self, key: str, *, filename: str, expires_in: object) -> str | None:
-        return f"https://bucket.example/{key}?signature=secret"
+        self.signed += 1
+        return f"https://bucket.example/{key}?signature=secret-{self.signed}"
 
 
 @asynccontextmanager

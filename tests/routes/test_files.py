@@ -267,15 +267,45 @@ class TestLocated:
         assert response.headers["location"].startswith("https://bucket.example/")
         assert response.headers["cache-control"] == "private, no-store"
 
+    async def test_fil_3_ranges_are_for_the_storage(self, located: Stage) -> None:
+        """Whatever range is asked for, even one beyond the end, the storage answers."""
+        for asked in ("bytes=0-1", "bytes=99999999-", "lines=1"):
+            response = await get(located, URL, Range=asked, If_Range='"other"')
+            assert (response.status_code, response.content) == (302, b"")
+            assert "content-range" not in response.headers
+
+    async def test_fil_7_the_same_for_a_while(self, located: Stage) -> None:
+        """Whoever asks again is led to the same URL, which was signed once."""
+        found = await asyncio.gather(*(get(located, URL) for _ in range(20)))
+        assert {response.headers["location"] for response in found} == {
+            (await get(located, URL)).headers["location"]
+        }
+        assert isinstance(located.storage, Located)
+        assert located.storage.signed == 1
+
+    async def test_fil_10_nobody_without_the_right_sees_a_url(self, tmp_path: Path) -> None:
+        """401 and 403 come before anything is signed."""
+        async with opened(tmp_path, storage=Located()) as stage:
+            await stage.publish(WHEEL)
+            async with stage.client(*await stage.user("bob")) as client:
+                refused = [await get(stage, URL), await client.get(URL)]
+            assert [response.status_code for response in refused] == [401, 403]
+            assert all("location" not in response.headers for response in refused)
+            assert isinstance(stage.storage, Located)
+            assert stage.storage.signed == 0
+
     async def test_fil_7_head_is_answered_here(self, located: Stage) -> None:
         """The storage's URL is signed for GET alone."""
         response = await get(located, URL, "HEAD")
         assert (response.status_code, response.headers["content-length"]) == (200, str(SIZE))
 
     async def test_fil_7_not_for_what_the_client_has(self, located: Stage) -> None:
-        """304 needs no storage."""
+        """304 needs no storage; the tag of anything else leads there."""
         response = await get(located, URL, If_None_Match=f'"{WHEEL.sha256}"')
         assert response.status_code == 304
+        assert response.headers["etag"] == f'"{WHEEL.sha256}"'
+        response = await get(located, URL, If_None_Match='"the-tag-of-the-store"')
+        assert response.status_code == 302
 
     async def test_met_1_metadata_is_answered_here(self, located: Stage) -> None:
         """Core metadata is small: it is never redirected."""
