@@ -209,8 +209,27 @@ def test_a_url_over_tls() -> None:
         assert anybody.get(presigned(found, key)).content == b"content"
 
 
+def test_a_url_with_the_bucket_in_its_host() -> None:
+    """The same where the bucket is a host name, which clients send as their Host."""
+    found = s3.seaweed()
+    key = f"{ULID()}/a b+c"
+    served = urlsplit(found.endpoint_url)
+    host = f"{s3.BUCKET}.s3.test.local:{served.port}"
+    presigner = Presigner(endpoint=f"http://{host}", region=s3.REGION)
+    credentials = Credentials(found.access_key_id, found.secret_access_key)
+    url = presigner.url(
+        key, credentials, signed_at=datetime.now(UTC), expires_in=timedelta(minutes=5)
+    )
+    with objects(found) as storage, httpx.Client() as anybody:
+        storage.put_object(Bucket=s3.BUCKET, Key=key, Body=b"content")
+        # No name server knows the host.
+        answer = anybody.get(url.replace(host, served.netloc), headers={"Host": host})
+        assert (answer.status_code, answer.content) == (200, b"content")
+        assert anybody.get(url.replace(host, served.netloc)).status_code == 403
+
+
 def test_a_url_is_good_for_what_it_says_only() -> None:
-    """Expired, not yet begun, tampered with, or for another method, a URL is refused."""
+    """Expired, tampered with, or for another key or method, a URL is refused."""
     found = s3.seaweed()
     key, other = f"{ULID()}/a+b", f"{ULID()}/other"
     with objects(found) as storage, httpx.Client() as anybody:
