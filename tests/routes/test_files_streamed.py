@@ -16,13 +16,15 @@ import pytest
 import uvicorn
 
 from app import errors
+from app.config import Settings
 from app.guard import BodyLimits, Guard, Hosts, Proxies
 from app.protocol import Protocol
 from app.routes import streaming
 from app.storage.memory import MemoryStorage
-from tests.factories import Made, make_wheel
+from tests.conftest import ADMIN
+from tests.factories import Made, form, make_wheel
 from tests.routes.stage import Stage, opened
-from tests.serving import read_answer
+from tests.serving import Served, read_answer
 
 CHUNK = 2**16
 SMALL = make_wheel("demo", "1.0")
@@ -224,6 +226,40 @@ class TestVerified:
             response = await client.request(method, url, headers=headers)
         assert response.status_code == (200 if method == "HEAD" else 304)
         assert storage.given == 0
+
+
+class TestFolder:
+    """The whole service on a folder, as it is run."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        """Settings with a folder that everyone may read."""
+        more = {"storage": f"file:{tmp_path}/packages", "default_read": frozenset({"everyone"})}
+        return settings.model_copy(update=more)
+
+    @pytest.mark.parametrize("version", ["1.0", "1.1"])
+    def test_a_byte_that_rotted(self, service: Served, tmp_path: Path, version: str) -> None:
+        """What a disk changed is not taken for the file, by a client of whatever time."""
+        uploaded = httpx.post(
+            f"{service.url}/legacy/",
+            data=form(LARGE, "large", "1.0"),
+            files={"content": LARGE},
+            auth=ADMIN,
+            trust_env=False,
+        )
+        assert uploaded.status_code == 200, uploaded.text
+        (blob,) = (tmp_path / "packages").glob(f"blobs/**/{LARGE.filename}")
+        with blob.open("r+b") as file:
+            file.write(bytes([LARGE.content[0] ^ 1]))
+
+        def read() -> None:
+            with service.connection() as connected:
+                connected.sendall(request(LARGE, version=version))
+                while connected.recv(65536):
+                    pass
+
+        with pytest.raises(ConnectionResetError):
+            read()
 
 
 class TestUnavailable:
