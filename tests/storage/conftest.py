@@ -11,10 +11,10 @@ from ulid import ULID
 
 from app import plugins
 from app.storage.base import Storage
-from tests.servers import s3
+from tests.servers import gcs, s3
 
-BACKENDS = ("memory", "file")
-LASTING = ("file",)
+BACKENDS = ("memory", "file", "gcs_front")
+LASTING = ("file", "gcs_front")
 
 
 class Place(NamedTuple):
@@ -52,6 +52,12 @@ def seaweed_tls() -> Place:
 def ministack() -> Place:
     """A prefix in a bucket of ministack."""
     return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.ministack().options)
+
+
+@pytest.fixture
+def gcs_front() -> Place:
+    """A prefix in a bucket of a strict Google Cloud Storage."""
+    return Place(f"gs://{gcs.BUCKET}/{ULID()}", gcs.gcs().options)
 
 
 @pytest.fixture(params=BACKENDS)

@@ -1,0 +1,198 @@
+"""The Storage protocol on a bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ulid import ULID
+
+from app import errors
+from app.models import Stored
+from app.storage import keys, window
+from app.storage.checksum import Checksum
+from app.storage.gcs import uploads
+from app.storage.gcs.client import Client
+from app.storage.gcs.downloads import Reading
+from app.storage.gcs.failures import Failed
+from app.storage.gcs.signing import Signer, signed_url
+from app.storage.options.gcs import GCSOptions
+from app.storage.place import Place
+from app.storage.resumed import resumed
+
+ATTEMPT = "attempt"
+"""The user metadata that tells whose a created key is."""
+
+MAX_METADATA = 8 * 2**10 - 64
+"""Bytes of user metadata that the store takes, less what a create adds."""
+
+REMOVERS = 32
+"""How many keys are deleted at a time."""
+
+PAGE = 1000
+FIELDS = "nextPageToken,items(name,size,updated,generation,metadata)"
+_TYPE = "application/octet-stream"
+_FOREVER = "private, max-age=31536000, immutable, no-transform"
+_NEVER = "no-store, no-transform"
+
+logger = logging.getLogger(__name__)
+
+
+class Bucket:
+    """Storage in a bucket of Google Cloud Storage."""
+
+    def __init__(
+        self, client: Client, place: Place, options: GCSOptions, signer: Signer | None
+    ) -> None:
+        self._client = client
+        self._place = place
+        self._signer = signer
+        self._origin = options.public_url or client.endpoint
+        self._class = {"storageClass": options.storage_class} if options.storage_class else {}
+        chosen = {"predefinedAcl": options.predefined_acl, "kmsKeyName": options.kms_key_name}
+        self._params = {name: value for name, value in chosen.items() if value}
+
+    async def create(self, key: str, content: bytes) -> bool:
+        name = self._name(key)
+        attempt = str(ULID())
+        resource = {
+            "name": name,
+            "contentType": _TYPE,
+            "cacheControl": _NEVER,
+            "md5Hash": _md5(content),
+            "metadata": {ATTEMPT: attempt},
+        }
+        params = {"ifGenerationMatch": "0", **self._params}
+        try:
+            await uploads.whole(self._client, resource, content, params)
+        except Failed as failed:
+            if failed.status != 412:
+                raise
+            # It may be ours: answers get lost, and requests are tried again.
+            found = await self._client.metadata(name)
+            return found is not None and found.get("metadata", {}).get(ATTEMPT) == attempt
+        return True
+
+    async def put(
+        self,
+        key: str,
+        content: AsyncIterator[bytes],
+        *,
+        size: int,
+        sha256: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        resource = {
+            "name": self._name(key),
+            "contentType": _TYPE,
+            "cacheControl": _FOREVER,
+            **self._class,
+            **({"metadata": dict(metadata)} if metadata and _carried(metadata) else {}),
+        }
+        checksum = Checksum(key, size=size, sha256=sha256)
+        if size > uploads.CHUNK:
+            source = uploads.Source(content, checksum, size)
+            await uploads.streamed(self._client, resource, source, self._params)
+            return
+        body = bytearray()
+        async for chunk in content:
+            checksum.update(chunk)
+            body += chunk
+        checksum.verify()
+        resource["md5Hash"] = _md5(body)
+        await uploads.settled(uploads.whole(self._client, resource, body, self._params))
+
+    async def get(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        keys.check_range(start, end)
+        name = self._name(key)
+        if end is not None and start >= end:
+            if await self._client.metadata(name) is None:
+                raise errors.KeyNotFound(key)
+            return
+        reading = Reading(self._client, key, name, end)
+        whole = start == 0 and end is None
+        chunks = resumed(key, reading.begin, start, attempts=self._client.attempts)
+        async with aclosing(reading.verified(chunks) if whole else chunks) as found:
+            async for chunk in found:
+                yield chunk
+
+    async def head(self, key: str) -> Stored | None:
+        found = await self._client.metadata(self._name(key))
+        return _stored(key, found) if found else None
+
+    async def url(self, key: str, *, filename: str, expires_in: timedelta) -> str | None:
+        name = self._name(key)
+        if self._signer is None:
+            return None
+        begins = window.opened(datetime.now(UTC), expires_in)
+        return await signed_url(
+            self._signer, self._origin, self._place.bucket, name, begins, expires_in
+        )
+
+    async def delete(self, key: str) -> None:
+        await self._client.delete(self._name(key))
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        names = iter({self._name(key): None for key in keys})
+        failures: list[Failed] = []
+
+        async def remove() -> None:
+            for name in names:
+                try:
+                    await self._client.delete(name)
+                except Failed as failed:
+                    failures.append(failed)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(REMOVERS, len(keys))):
+                group.create_task(remove())
+        if failures:
+            raise failures[0]
+
+    async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
+        keys.check_prefix(prefix)
+        params = {"prefix": self._place.prefix + prefix, "maxResults": str(PAGE), "fields": FIELDS}
+        token: str | None = ""
+        while token is not None:
+            page = await self._client.page(**params, **({"pageToken": token} if token else {}))
+            for found in page.get("items", ()):
+                # Consoles make an empty object for a folder: the prefix itself is no key.
+                if key := found["name"].removeprefix(self._place.prefix):
+                    yield _stored(key, found)
+            token = page.get("nextPageToken")
+
+    def _name(self, key: str) -> str:
+        return f"{self._place.prefix}{keys.check(key)}"
+
+
+def _stored(key: str, resource: Mapping[str, Any]) -> Stored:
+    metadata = dict(resource.get("metadata", {}))
+    metadata.pop(ATTEMPT, None)
+    return Stored(
+        key=key,
+        size=int(resource["size"]),
+        modified=datetime.fromisoformat(resource["updated"]).astimezone(UTC),
+        etag=str(resource["generation"]),
+        metadata=metadata,
+    )
+
+
+def _carried(metadata: Mapping[str, str]) -> bool:
+    """Whether the store keeps all of it as it is."""
+    try:
+        size = sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items())
+    except UnicodeEncodeError:
+        return False
+    return size <= MAX_METADATA and "" not in metadata and ATTEMPT not in metadata
+
+
+def _md5(content: bytes | bytearray) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
