@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import index, manage, serve, users
+from app.cli import adopt, index, manage, serve, users
 
 app = typer.Typer(
     name="pypicloud",
@@ -40,7 +40,14 @@ def pypicloud(
 app.command()(serve.serve)
 app.add_typer(users.commands)
 app.command("hash-password")(users.hash_password)
-for command in (index.reindex, index.check, manage.yank, manage.delete, manage.restore):
+for command in (
+    index.reindex,
+    index.check,
+    adopt.adopt,
+    manage.yank,
+    manage.delete,
+    manage.restore,
+):
     app.command()(command)
 
 

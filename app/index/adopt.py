@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -85,10 +85,11 @@ class Adoption:
         self._survey = Survey(storage, prefix)
         self.progress = Progress(found=self._survey.found)
 
-    async def run(self) -> AsyncIterator[Outcome]:
+    async def run(self) -> AsyncGenerator[Outcome, None]:
         """What becomes of every key that is not ours, as far as possible in their order.
 
-        Raises errors.Unavailable where storage, cache or spool fail: to be run again.
+        Raises errors.Unavailable where storage, cache or spool fail: to be run again. Whoever
+        breaks it off must close it.
         """
         await self._survey.count()
         running: deque[asyncio.Task[list[Outcome]]] = deque()

@@ -138,14 +138,16 @@ def _sdist(filename: str, facts: Facts, folders: Sequence[str]) -> Named:
     cuts = list(_cuts(stem))
     if not cuts:
         raise Unfit("its filename has no name and version with a hyphen between them")
-    fitting = [
+    trusted = [
         (spelled, version)
         for spelled, version in cuts
         if (project := names.normalize(spelled)) in _trusted(project, facts, folders, filename)
-        and _is_version(version, facts)
     ]
-    if not fitting:
+    if not trusted:
         raise _contradicted(facts, names.normalize(cuts[0][0]))
+    fitting = [(spelled, version) for spelled, version in trusted if _is_version(version, facts)]
+    if not fitting:
+        raise Unfit("what follows the name in its filename is no version")
     # Names and versions had hyphens both; a version of PEP 440 is the likelier one.
     spelled, version = min(fitting, key=lambda cut: names.parse_version(cut[1]) is None)
     project = names.normalize(spelled)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import nullcontext
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,25 +77,21 @@ class Taker:
     async def take(self, candidate: Candidate) -> Taken:
         """Adopt a file whose name is free. Raises Unfit for bytes that are not the recorded."""
         stored, named = candidate.stored, candidate.named
-        async with self._large if stored.size > LARGE else nullcontext():
-            spool = await asyncio.to_thread(Spool, self._spool, limit=stored.size)
-            try:
-                async for chunk in self._storage.get(stored.key):
-                    await asyncio.to_thread(spool.write, chunk)
-                spooled = await asyncio.to_thread(spool.finish, named.filename)
-                hashes = spooled.hashes
-                if why := candidate.facts.disagreement(sha256=hashes.sha256, md5=hashes.md5):
-                    raise Unfit(why)
-                salvaged = await salvage(
-                    spooled.path,
-                    project=named.project,
-                    version=named.version,
-                    filename=named.filename,
-                    kind=named.kind,
-                    inspector=self._inspector,
-                )
-            finally:
-                await asyncio.to_thread(spool.discard)
+        async with (
+            self._large if stored.size > LARGE else nullcontext(),
+            _read(self._storage, stored, named.filename, self._spool) as spooled,
+        ):
+            hashes = spooled.hashes
+            if why := candidate.facts.disagreement(sha256=hashes.sha256, md5=hashes.md5):
+                raise Unfit(why)
+            salvaged = await salvage(
+                spooled.path,
+                project=named.project,
+                version=named.version,
+                filename=named.filename,
+                kind=named.kind,
+                inspector=self._inspector,
+            )
         return await self._commit(candidate, spooled, salvaged)
 
     async def tell(self, records: Sequence[bytes]) -> None:
@@ -123,6 +120,52 @@ class Taker:
         if added.event is None and events.fold_file(added.records).blob != key:
             await self._storage.delete(blobs.metadata_key(key))
         return Taken(added.records, added.event is not None, tuple(_remarks(salvaged)))
+
+
+class _Spooling:
+    """A spool file that threads write to, and that nobody writes to once it is discarded."""
+
+    def __init__(self, directory: Path, limit: int) -> None:
+        self._directory = directory
+        self._limit = limit
+        self._spool: Spool | None = None
+        self._discarded = False
+        self._lock = threading.Lock()
+
+    def write(self, chunk: bytes) -> None:
+        with self._lock:
+            if not self._discarded:
+                self._opened().write(chunk)
+
+    def finish(self, filename: str) -> Spooled:
+        with self._lock:
+            return self._opened().finish(filename)
+
+    def discard(self) -> None:
+        with self._lock:
+            self._discarded = True
+            if self._spool is not None:
+                self._spool.discard()
+
+    def _opened(self) -> Spool:
+        if self._spool is None:
+            self._spool = Spool(self._directory, limit=self._limit)
+        return self._spool
+
+
+@asynccontextmanager
+async def _read(
+    storage: Storage, stored: Stored, filename: str, directory: Path
+) -> AsyncIterator[Spooled]:
+    """The bytes of a key in a temporary file, hashed; errors.TooLarge if they grew meanwhile."""
+    spooling = _Spooling(directory, stored.size)
+    try:
+        async for chunk in storage.get(stored.key):
+            await asyncio.to_thread(spooling.write, chunk)
+        yield await asyncio.to_thread(spooling.finish, filename)
+    finally:
+        # Shielded, since a run that is broken off must not leave its files behind.
+        await asyncio.shield(asyncio.to_thread(spooling.discard))
 
 
 def _publication(
