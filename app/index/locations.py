@@ -20,6 +20,8 @@ OVERHEAD = 350
 KEPT = timedelta(minutes=5)
 """No URL is kept for longer. SDKs renew temporary credentials ten minutes before they end, so
 nothing that is kept outlives what it was signed with, however long URLs are to live."""
+LONGEST = timedelta(days=7)
+"""No store presigns for longer. A window of more than that would begin before its URLs end."""
 
 
 class _Signed(NamedTuple):
@@ -44,7 +46,7 @@ class Locations:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._storage = storage
-        self._expires_in = expires_in
+        self._expires_in = min(expires_in, LONGEST)
         self._limit = limit
         self._clock = clock
         self._kept: OrderedDict[str, _Signed] = OrderedDict()

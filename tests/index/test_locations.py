@@ -44,7 +44,7 @@ class Signing(MemoryStorage):
         if self.broken:
             raise errors.StorageUnavailable("The keys that sign are not there")
         opened = window.opened(datetime.fromtimestamp(self.clock.now, UTC), expires_in)
-        return f"https://bucket.example/{key}?date={opened:%H%M%S}&signature=secret"
+        return f"https://bucket.example/{key}?date={opened:%d%H%M%S}&signature=secret"
 
 
 @pytest.fixture
@@ -139,6 +139,13 @@ async def test_long_lives_are_not_kept_long(storage: Signing, clock: Clock) -> N
     clock.now += 1
     assert await locations.of(KEY, NAME) == first
     assert len(storage.signed) == 2
+
+
+async def test_no_url_is_asked_for_that_no_store_signs(storage: Signing, clock: Clock) -> None:
+    """Whoever wants a month gets a week: the longest that stores sign for."""
+    week = Locations(storage, expires_in=timedelta(days=7), clock=clock)
+    month = Locations(storage, expires_in=timedelta(days=30), clock=clock)
+    assert await month.of(KEY, NAME) == await week.of(KEY, NAME)
 
 
 async def test_a_clock_set_back_makes_nothing_last(
