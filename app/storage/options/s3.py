@@ -28,7 +28,7 @@ class S3Options(Options):
     kms_key_id: str | None = None
     acl: str | None = None
     storage_class: str | None = None
-    checksums: Literal["sha256", "none"] = "sha256"
+    checksums: Literal["sha256", "md5", "none"] = "sha256"
     accelerate: bool = False
     public_url: str | None = None
     connect_timeout: Duration = timedelta(seconds=5)

@@ -1,0 +1,167 @@
+"""Bytes on their way into a bucket: nothing is seen before all of them are there."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from io import BytesIO
+from typing import Any, TypeVar
+
+from app import errors
+from app.storage.checksum import Checksum
+from app.storage.s3.client import Client
+from app.storage.s3.failures import Refused
+
+PART = 5 * 2**20
+"""Bytes of a part, the least that S3 allows; smaller objects are sent at once."""
+PARTS = 10_000
+"""Parts that an object may have."""
+PARALLEL = 3
+"""Parts of one object under way at a time."""
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def part_size(size: int) -> int:
+    """How long all parts but the last are: whole MiB, and few enough parts."""
+    mib = 2**20
+    return max(PART, -(-size // (PARTS * mib)) * mib)
+
+
+async def finished(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns; a cancellation waits for it, and is forgotten where it succeeds."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled and not task.cancelled() and task.exception() is not None:
+        raise asyncio.CancelledError from task.exception()
+    return task.result()
+
+
+async def collected(content: AsyncIterator[bytes], checksum: Checksum) -> BytesIO:
+    """All of a small body, verified."""
+    body = BytesIO()
+    async for chunk in content:
+        checksum.update(chunk)
+        body.write(chunk)
+    checksum.verify()
+    return body
+
+
+class Upload:
+    """A multipart upload of ``key`` (as the bucket knows it); ``kept`` goes with the object."""
+
+    def __init__(self, client: Client, key: str, kept: dict[str, Any]) -> None:
+        self._client = client
+        self._key = key
+        self._kept = kept
+        self._id = ""
+        self._parts: list[dict[str, Any]] = []
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def run(self, content: AsyncIterator[bytes], size: int, checksum: Checksum) -> bool:
+        """Send the bytes and let them be seen; False where nobody knows whether they are.
+
+        Otherwise, whatever is raised, nothing of them stays.
+        """
+        await finished(self._begin())
+        try:
+            await self._send(content, part_size(size), checksum)
+            checksum.verify()
+            return await finished(self._complete())
+        except BaseException:
+            await finished(self._abort())
+            raise
+
+    async def _begin(self) -> None:
+        sha256 = self._client.options.checksums == "sha256"
+        algorithm: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if sha256 else {}
+        begun = await self._client.ask(
+            "create_multipart_upload", Key=self._key, **self._kept, **algorithm
+        )
+        self._id = begun["UploadId"]
+
+    async def _send(self, content: AsyncIterator[bytes], length: int, checksum: Checksum) -> None:
+        body = BytesIO()
+        async for chunk in content:
+            checksum.update(chunk)
+            rest = memoryview(chunk)
+            while rest:
+                taken = body.write(rest[: length - body.tell()])
+                rest = rest[taken:]
+                if body.tell() == length:
+                    await self._part(body)
+                    body = BytesIO()
+        if body.tell():
+            await self._part(body)
+        while self._sending:
+            await self._sent()
+
+    async def _part(self, body: BytesIO) -> None:
+        """Send a part, as soon as fewer than PARALLEL are under way."""
+        while len(self._sending) >= PARALLEL:
+            await self._sent()
+        part: dict[str, Any] = {"PartNumber": len(self._parts) + 1}
+        self._parts.append(part)
+        self._sending.add(asyncio.create_task(self._send_part(part, body)))
+
+    async def _sent(self) -> None:
+        """Wait for one part at least."""
+        done, self._sending = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _send_part(self, part: dict[str, Any], body: BytesIO) -> None:
+        view = body.getbuffer()
+        sums = self._client.verified(view, hashlib.sha256(view).hexdigest())
+        size = len(view)
+        view.release()
+        body.seek(0)
+        sent = await self._client.ask(
+            "upload_part",
+            size=size,
+            Key=self._key,
+            UploadId=self._id,
+            PartNumber=part["PartNumber"],
+            Body=body,
+            **sums,
+        )
+        part["ETag"] = sent["ETag"]
+        if "ChecksumSHA256" in sums:
+            part["ChecksumSHA256"] = sums["ChecksumSHA256"]
+
+    async def _complete(self) -> bool:
+        try:
+            await self._client.ask(
+                "complete_multipart_upload",
+                Key=self._key,
+                UploadId=self._id,
+                MultipartUpload={"Parts": self._parts},
+            )
+        except Refused as refused:
+            # The answer to an earlier attempt of the SDK may be lost.
+            if refused.code == "NoSuchUpload":
+                return False
+            raise
+        return True
+
+    async def _abort(self) -> None:
+        """Leave no part behind; where that fails, the bucket's own rules may clean up."""
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        try:
+            await self._client.ask("abort_multipart_upload", Key=self._key, UploadId=self._id)
+        except Refused as refused:
+            if refused.code != "NoSuchUpload":
+                logger.warning("Parts of an upload stay in the bucket: %s", refused)
+        except errors.StorageUnavailable as error:
+            logger.warning("Parts of an upload stay in the bucket: %s", error)
