@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +19,7 @@ from app import errors, events
 from app.index import blobs, claims, legacy
 from app.index.adopting_names import Unfit, check_key, identify, kind_of
 from app.index.adopting_survey import Found, Survey
-from app.index.adopting_take import Candidate, Taker
+from app.index.adopting_take import Candidate, Taker, handed_out
 from app.index.journal import Journal
 from app.models import FileState, Stored
 from app.storage.base import Storage, read
@@ -217,8 +218,9 @@ class Adoption:
 
     async def _sha256(self, key: str) -> str:
         digest = hashlib.sha256()
-        async for chunk in self._storage.get(key):
-            digest.update(chunk)
+        async with aclosing(handed_out(self._storage, key)) as chunks:
+            async for chunk in chunks:
+                digest.update(chunk)
         return digest.hexdigest()
 
 

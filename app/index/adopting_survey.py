@@ -55,7 +55,9 @@ class Survey:
 
     async def _strangers(self) -> AsyncIterator[Stored]:
         async for stored in self._storage.scan(self._prefix):
-            if not adopting_names.is_ours(stored.key):
+            # Consoles make an empty object for a folder, with a slash at its end.
+            placeholder = stored.key.endswith("/") and not stored.size
+            if not placeholder and not adopting_names.is_ours(stored.key):
                 yield stored
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import events
+from app import errors, events
 from app.cache.base import Cache
 from app.events import Event, Publication
 from app.index import blobs, claims, legacy
@@ -153,6 +153,15 @@ class _Spooling:
         return self._spool
 
 
+async def handed_out(storage: Storage, key: str) -> AsyncGenerator[bytes, None]:
+    """The bytes; Unfit for those that the store does not hand out, such as archived ones."""
+    try:
+        async for chunk in storage.get(key):
+            yield chunk
+    except errors.StorageUnavailable as why:
+        raise Unfit(f"its bytes cannot be read: {why}") from None
+
+
 @asynccontextmanager
 async def _read(
     storage: Storage, stored: Stored, filename: str, directory: Path
@@ -160,8 +169,9 @@ async def _read(
     """The bytes of a key in a temporary file, hashed; errors.TooLarge if they grew meanwhile."""
     spooling = _Spooling(directory, stored.size)
     try:
-        async for chunk in storage.get(stored.key):
-            await asyncio.to_thread(spooling.write, chunk)
+        async with aclosing(handed_out(storage, stored.key)) as chunks:
+            async for chunk in chunks:
+                await asyncio.to_thread(spooling.write, chunk)
         yield await asyncio.to_thread(spooling.finish, filename)
     finally:
         # Shielded, since a run that is broken off must not leave its files behind.

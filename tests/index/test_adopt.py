@@ -21,6 +21,7 @@ from app.index.adopt import Adoption
 from app.index.adopting_take import UNKNOWN
 from app.models import Actor, File, FileState, Kind, Status
 from app.storage.file import connect as connect_folder
+from app.storage.memory import MemoryStorage
 from app.upload.inspection import Inspectors, inspectors
 from tests.factories import Made, make_wheel, metadata
 from tests.index.adopting import OPERATOR, adopt, agrees, listing, put
@@ -560,6 +561,39 @@ class TestEndings:
         assert outcome.state == "known"
         assert (await only(place)).blob == DEMO_WHEEL.key()
         assert await agrees(place.index)
+
+
+class Icy(MemoryStorage):
+    """A storage that lists objects whose bytes it does not hand out."""
+
+    async def get(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        if key.startswith("icy/"):
+            raise errors.StorageUnavailable("The object is in the archive")
+        async for chunk in super().get(key, start=start, end=end):
+            yield chunk
+
+
+async def test_bytes_that_the_store_keeps_for_itself(place: Place, pool: Inspectors) -> None:
+    """One archived object does not end the run."""
+    place.storage = Icy()
+    await put(place.storage, f"icy/{DEMO_WHEEL.key()}", DEMO_WHEEL)
+    other = wheel("other")
+    await put(place.storage, other.key(), other)
+    outcomes = await adopt(place.index, pool)
+    icy = outcomes[f"icy/{DEMO_WHEEL.key()}"]
+    assert (icy.state, outcomes[other.key()].state) == ("left", "adopted")
+    assert icy.reason == "its bytes cannot be read: The object is in the archive"
+
+
+async def test_a_spool_without_room_ends_the_run(place: Place, pool: Inspectors) -> None:
+    """That is no fault of the files: nothing is listed as left alone for it."""
+    await put(place.storage, DEMO_WHEEL.key(), DEMO_WHEEL)
+    adoption = await place.index.adopt(pool, spool=Path("/dev/null/x"), operator=OPERATOR)
+    with pytest.raises(errors.StorageUnavailable, match="no room"):
+        _ = [outcome async for outcome in adoption.run()]
+    assert await place.index.projects() == []
 
 
 class TestTheWayBack:
