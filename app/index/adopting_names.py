@@ -22,12 +22,12 @@ from app.index.pending import ROOT as PENDING
 from app.index.serials import BLOCKS, NOTES
 from app.models import Kind
 from app.storage import keys
+from app.storage.probe import ROOT as PROBES
 from app.upload import filenames
 from app.upload.salvage import same_version
 
 LONGEST = keys.MAX_KEY - len(blobs.ADOPTED) - len(blobs.METADATA)
 """Characters of a key to adopt: its core metadata needs a longer one."""
-PROBES = "probes/"
 
 _KINDS = {".whl": Kind.WHEEL, ".tar.gz": Kind.SDIST, ".zip": Kind.SDIST}
 _OURS = (

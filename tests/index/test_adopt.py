@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
@@ -645,3 +647,40 @@ class TestTheWayBack:
         facts = legacy.facts(stored.metadata)
         assert (facts.name, facts.version, facts.uploader) == ("demo-pkg", "1.0", "alice")
         assert facts == legacy.sidecar(json.dumps(dict(stored.metadata)).encode())
+
+    async def test_a_folder_for_pypicloud(
+        self, folder: Place, pool: Inspectors, make: Make, tmp_path: Path
+    ) -> None:
+        """The manual's script makes one of ours: what is published, two folders deep."""
+        write_file(tmp_path / "packages", DEMO_WHEEL)
+        await adopt(folder.index, pool)
+        index = folder.index
+        new = (await index.publish(make("Demo", "2.0", b"new"), ALICE)).file
+        deleted = (await index.publish(make("Demo", "3.0"), ALICE)).file
+        await index.delete(deleted, ALICE)
+        gone = (await index.publish(make("gone"), ALICE)).file
+        await index.delete_project(gone.project, ALICE)
+        await index.yank([new], "", ALICE)
+        target = tmp_path / "theirs"
+        await asyncio.to_thread(run_manual, tmp_path / "packages", target)
+        made = {path.relative_to(target).as_posix() for path in target.rglob("*.*")} - {
+            "demo/1.0",
+            "demo/2.0",
+        }
+        names = {f"demo/1.0/{DEMO_WHEEL.made.filename}", f"demo/2.0/{new.filename}"}
+        assert made == names | {f"{name}.meta" for name in names}
+        facts = json.loads((target / f"demo/2.0/{new.filename}.meta").read_text())
+        assert facts == {
+            "hash_sha256": new.hashes.sha256,
+            "hash_md5": new.hashes.md5,
+            "summary": new.summary,
+            "uploader": ALICE.id,
+        }
+        assert (target / f"demo/2.0/{new.filename}").read_bytes() == b"new"
+
+
+def run_manual(ours: Path, theirs: Path) -> None:
+    """Run the script of the manual."""
+    manual = (Path(__file__).parents[2] / "docs" / "adopting.md").read_text()
+    script = manual.partition("```python\n")[2].partition("```")[0]
+    subprocess.run([sys.executable, "-c", script, ours, theirs], check=True, timeout=30)
