@@ -11,10 +11,11 @@ from ulid import ULID
 
 from app import plugins
 from app.storage.base import Storage
+from tests.servers import azurite as azure
 from tests.servers import gcs, s3
 
-BACKENDS = ("memory", "file", "gcs_front")
-LASTING = ("file", "gcs_front")
+BACKENDS = ("memory", "file", "gcs_front", "azurite")
+LASTING = ("file", "gcs_front", "azurite")
 
 
 class Place(NamedTuple):
@@ -58,6 +59,12 @@ def ministack() -> Place:
 def gcs_front() -> Place:
     """A prefix in a bucket of a strict Google Cloud Storage."""
     return Place(f"gs://{gcs.BUCKET}/{ULID()}", gcs.gcs().options)
+
+
+@pytest.fixture
+def azurite() -> Place:
+    """A prefix in a container of Azurite."""
+    return Place(f"azure://{azure.CONTAINER}/{ULID()}", azure.azurite().options)
 
 
 @pytest.fixture(params=BACKENDS)

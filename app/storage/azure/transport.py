@@ -1,0 +1,28 @@
+"""How the SDK's requests go out: by a session that they share with our own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import MutableMapping
+from typing import Any
+
+from azure.core.pipeline.transport import AioHttpTransport
+
+AT_ONCE = 2**20
+"""Bytes that aiohttp hands to a connection in one go; above that, it warns."""
+
+
+class Transport(AioHttpTransport):  # type: ignore[misc]  # imported on demand, so mypy knows no type
+    """Sends large bodies in slices, so that the event loop is not held up."""
+
+    async def send(
+        self,
+        request: Any,
+        *,
+        stream: bool = False,
+        proxies: MutableMapping[str, str] | None = None,
+        **config: Any,
+    ) -> Any:
+        if isinstance(request.data, bytes) and len(request.data) > AT_ONCE:
+            request.data = io.BytesIO(request.data)
+        return await super().send(request, stream=stream, proxies=proxies, **config)
