@@ -67,7 +67,7 @@ def sidecar(content: bytes) -> Facts | None:
     """The facts of a ``.meta`` file; None where it is not the JSON that PyPICloud wrote."""
     try:
         return facts(msgspec.json.decode(content, type=dict[str, object]))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

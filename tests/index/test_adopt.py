@@ -274,7 +274,17 @@ class TestFolders:
         assert {o.state for o in (await adopt(folder.index, pool)).values()} == {"known"}
         assert await listing(folder) == before
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"uploader": 5}', None, "\xff"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{",
+            "[]",
+            '{"uploader": 5}',
+            None,
+            "\xff",
+            pytest.param('{"a":' + "[" * 400_000, id="deep"),
+        ],
+    )
     async def test_a_meta_file_that_says_nothing(
         self, folder: Place, pool: Inspectors, tmp_path: Path, text: str | None
     ) -> None:
