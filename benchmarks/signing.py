@@ -6,8 +6,10 @@ python -m benchmarks.signing
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -23,12 +25,16 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from gcloud.aio.auth import Token
+from gcloud.aio.storage import Blob, Bucket, Storage
 
 from app.storage.cloudfront_policy import Signer
+from app.storage.gcs.signing import KeySigner, signed_url
 from app.storage.sigv4 import Credentials, Presigner
 from benchmarks.report import Figure, parser, show
 
 KEY = "blobs/demo/01JDG1TTR9QZ5TPFZ3N4K6X8YB/demo-1.0-py3-none-any.whl"
+EMAIL = "packages@demo.iam.gserviceaccount.com"
 LIFE = timedelta(minutes=5)
 SECONDS = 0.5
 """How long each signer is measured."""
@@ -99,7 +105,34 @@ def cloudfront() -> Iterator[Case]:
         )
 
 
-CASES: tuple[Callable[[], Iterator[Case]], ...] = (s3, cloudfront)
+def gcs() -> Iterator[Case]:
+    """V4 signed URLs with a key file, which the SDK parses each time."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = {"type": "service_account", "client_email": EMAIL, "private_key": pem}
+    token = Token(service_file=io.StringIO(json.dumps(account)), scopes=["none"])
+    blob = Blob(Bucket(Storage(token=token), "packages"), KEY, {"size": 0})
+    signer = KeySigner(EMAIL, key)
+    origin = "https://storage.googleapis.com"
+    yield Case(
+        "GCS",
+        lambda: finished(signed_url(signer, origin, "packages", KEY, datetime.now(UTC), LIFE)),
+        lambda: finished(blob.get_signed_url(int(LIFE.total_seconds()))),
+        "a tenth",
+    )
+
+
+def finished(work: Coroutine[None, None, str]) -> str:
+    """The outcome of a coroutine that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        url: str = stop.value
+        return url
+    raise AssertionError("it waits for something")
+
+
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (s3, cloudfront, gcs)
 """One function for each store; whatever it opens stays open while its cases are measured."""
 
 

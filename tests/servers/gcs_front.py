@@ -2,8 +2,8 @@
 
 Generations are compared before every write and delete, under a lock for each object; tokens
 and signed URLs are verified; hashes that a client declares are compared; resumable uploads
-come in chunks, can be asked for, and can be cancelled. For tests it breaks on purpose what
-they ask it to break (``PUT /_faults``) and tells what it was asked (``GET /_log``).
+come in chunks, can be asked for, and can be cancelled. For tests it tells what it was asked
+(``GET /_log``), and hands out some objects as slowly as they like (``PUT /_pace``).
 
     python -m tests.servers.gcs_front PORT URL_OF_FAKE_GCS_SERVER FOLDER
 """
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import email
+import email.message
 import hashlib
 import json
 import re
@@ -20,9 +22,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import aiohttp
 from aiohttp import web
@@ -38,25 +41,18 @@ CARELESS = "careless"
 """The bucket that compares no generations."""
 KMS = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+\Z")
 UPLOAD = "/upload/storage/v1/b/{bucket}/o"
+BATCHED = re.compile(r"DELETE /storage/v1/b/([^/ ]+)/o/([^/ ]+) HTTP/1\.1\r?\n")
 OBJECT = "/storage/v1/b/{bucket}/o/{name:.+}"
 
 
 @dataclass(slots=True)
-class Fault:
-    """What is to go wrong with ``operation`` on objects whose name begins with ``prefix``.
+class Pace:
+    """Objects whose name begins with ``prefix`` go out ``count`` bytes at a time."""
 
-    ``action`` is a status, or: ``reset`` (nothing is done), ``lost`` (done, but not answered),
-    ``damage`` (one bit of the body is turned), ``cut`` (the body ends after ``count`` bytes),
-    ``stall`` (and pauses there for ``seconds``), ``slow`` (pauses after every ``count`` bytes).
-    """
-
-    operation: str
     prefix: str
-    action: str
-    times: int = 1
-    skip: int = 0
-    count: int = 0
-    seconds: float = 0.0
+    count: int
+    seconds: float
+    """The pause between two of them."""
 
 
 @dataclass(slots=True)
@@ -68,7 +64,8 @@ class Upload:
     params: Mapping[str, str]
     size: int
     content: bytearray = field(default_factory=bytearray)
-    answer: web.Response | None = None
+    answer: bytes | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Refusal(web.HTTPException):
@@ -89,7 +86,7 @@ class Front:
         self.generations: dict[tuple[str, str], str] = {}
         self.locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self.uploads: dict[str, Upload] = {}
-        self.faults: list[Fault] = []
+        self.paces: list[Pace] = []
         self.log: list[dict[str, Any]] = []
 
     async def application(self) -> web.Application:
@@ -103,7 +100,7 @@ class Front:
         application.add_routes(
             [
                 *self.identities.routes(),
-                web.put("/_faults", self.break_),
+                web.put("/_pace", self.slow_down),
                 web.get("/_log", self.tell),
                 web.post(UPLOAD, self.upload),
                 web.put(UPLOAD, self.chunk),
@@ -111,14 +108,15 @@ class Front:
                 web.get("/storage/v1/b/{bucket}/o", self.list_),
                 web.get(OBJECT, self.read, allow_head=False),
                 web.delete(OBJECT, self.delete),
+                web.post("/batch/storage/v1", self.batch),
                 web.get("/{bucket}/{name:.+}", self.signed, allow_head=False),
             ]
         )
         return application
 
-    async def break_(self, request: web.Request) -> web.Response:
-        """For tests: what is to go wrong from now on."""
-        self.faults.append(Fault(**await request.json()))
+    async def slow_down(self, request: web.Request) -> web.Response:
+        """For tests: how fast some objects go out from now on."""
+        self.paces.append(Pace(**await request.json()))
         return web.Response()
 
     async def tell(self, request: web.Request) -> web.Response:
@@ -137,13 +135,15 @@ class Front:
         body = await request.read()
         if request.query["uploadType"] == "resumable":
             resource = json.loads(body)
-            fault = await self._asked("session", request, resource["name"])
+            self._asked("session", request, resource["name"], resource)
             self._checked(resource, request.query)
             size = int(request.headers["X-Upload-Content-Length"])
             id_ = secrets.token_hex(16)
             self.uploads[id_] = Upload(bucket, resource, dict(request.query), size)
-            url = f"{self.identities.url}/upload/storage/v1/b/{bucket}/o?upload_id={id_}"
-            return self._answer(request, fault, web.Response(headers={"Location": url}))
+            url = (
+                f"{request.scheme}://{request.host}/upload/storage/v1/b/{bucket}/o?upload_id={id_}"
+            )
+            return web.Response(headers={"Location": url})
         if request.query["uploadType"] != "multipart":
             raise Refusal(400, "This front knows multipart and resumable uploads")
         boundary = request.headers["Content-Type"].partition("boundary=")[2].encode()
@@ -152,11 +152,9 @@ class Front:
         )
         resource = json.loads(head.partition(b"\r\n\r\n")[2])
         content = rest.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n--" + boundary + b"--\r\n")
-        fault = await self._asked("upload", request, resource["name"])
+        self._asked("upload", request, resource["name"], resource)
         self._checked(resource, request.query)
-        content = _damaged(content) if fault and fault.action == "damage" else content
-        answer = await self._write(bucket, resource, content, request.query)
-        return self._answer(request, fault, answer)
+        return await self._write(bucket, resource, content, request.query)
 
     async def chunk(self, request: web.Request) -> web.StreamResponse:
         """More of a resumable upload, or a question how far it is."""
@@ -167,70 +165,95 @@ class Front:
         if int(size) != upload.size:
             raise Refusal(400, "Another size than was announced")
         operation = "query" if extent == "*" else "chunk"
-        fault = await self._asked(operation, request, upload.resource["name"])
-        if upload.answer is None and extent != "*":
-            await self._extend(upload, request, extent, fault)
-        if upload.answer is None and len(upload.content) == upload.size:
-            hashes = request.headers.get("X-Goog-Hash", "")
-            if hashes:
-                upload.resource["md5Hash"] = hashes.removeprefix("md5=")
-            try:
-                upload.answer = await self._write(
-                    upload.bucket, upload.resource, bytes(upload.content), upload.params
-                )
-            except Refusal:
-                del self.uploads[request.query["upload_id"]]
-                raise
+        self._asked(operation, request, upload.resource["name"])
+        async with upload.lock:
+            if upload.answer is None and extent != "*":
+                await self._extend(upload, request, extent)
+            if upload.answer is None and len(upload.content) == upload.size:
+                await self._complete(upload, request)
         if upload.answer is not None:
-            done = web.Response(body=upload.answer.body, content_type="application/json")
-            return self._answer(request, fault, done)
+            return web.Response(body=upload.answer, content_type="application/json")
         kept = len(upload.content)
         headers = {"Range": f"bytes=0-{kept - 1}"} if kept else {}
-        return self._answer(request, fault, web.Response(status=308, headers=headers))
+        return web.Response(status=308, headers=headers)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Forget a resumable upload."""
         upload = self.uploads.pop(request.query["upload_id"], None)
         if upload is None:
             raise Refusal(404, "No such upload")
-        fault = await self._asked("cancel", request, upload.resource["name"])
-        return self._answer(request, fault, web.Response(status=499))
+        self._asked("cancel", request, upload.resource["name"])
+        return web.Response(status=499)
 
     async def list_(self, request: web.Request) -> web.StreamResponse:
         """A page of the list of objects."""
         bucket = self._admitted(request)
-        fault = await self._asked("list", request, request.query.get("prefix", ""))
+        self._asked("list", request, request.query.get("prefix", ""))
         async with self.session.get(
             f"{self.upstream}/storage/v1/b/{bucket}/o", params=request.query
         ) as answer:
             if answer.status == 404:
                 raise Refusal(404, "The specified bucket does not exist.")
-            listed = web.Response(
+            return web.Response(
                 status=answer.status, body=await answer.read(), content_type="application/json"
             )
-        return self._answer(request, fault, listed)
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """The resource of an object, or its bytes."""
         bucket, name = self._admitted(request), request.match_info["name"]
         media = request.query.get("alt") == "media"
-        fault = await self._asked("media" if media else "head", request, name)
+        self._asked("media" if media else "head", request, name)
         if (condition := request.query.get("ifGenerationMatch")) is not None:
             self._require(bucket, name, condition)
-        return await self._passed(request, fault, bucket, self._url(bucket, name))
+        url = self._url(bucket, name)
+        return await self._passed(request, bucket, f"{url}?alt=media" if media else url)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Remove an object."""
         bucket, name = self._admitted(request), request.match_info["name"]
-        fault = await self._asked("delete", request, name)
+        self._asked("delete", request, name)
+        await self._remove(bucket, name, request.query.get("ifGenerationMatch"))
+        return web.Response(status=204)
+
+    async def batch(self, request: web.Request) -> web.StreamResponse:
+        """Remove up to a hundred objects: a multipart/mixed of requests, and one of answers."""
+        type_ = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n"
+        parts = email.message_from_bytes(type_.encode() + await request.read()).walk()
+        answers = await asyncio.gather(
+            *(self._batched(request, part) for part in parts if not part.is_multipart())
+        )
+        if len(answers) > 100:
+            raise Refusal(400, "The batch is too large")
+        body = "".join(f"--batch\r\n{answer}\r\n" for answer in answers) + "--batch--\r\n"
+        return web.Response(
+            body=body.encode(), headers={"Content-Type": "multipart/mixed; boundary=batch"}
+        )
+
+    async def _batched(self, request: web.Request, part: email.message.Message) -> str:
+        found = BATCHED.match(str(part.get_payload()))
+        status = 400
+        if found is not None and self.identities.whose(request) is not None:
+            bucket, name = found[1], unquote(found[2])
+            self._asked("batched", request, name)
+            try:
+                # The word is one of the tests: such a key is not removed this way.
+                status = 503 if "stubborn" in name else 204
+                if status == 204:
+                    await self._remove(bucket, name)
+            except Refusal as refusal:
+                status = refusal.status
+        id_ = str(part["Content-ID"]).removeprefix("<")
+        head = f"Content-Type: application/http\r\nContent-ID: <response-{id_}\r\n\r\n"
+        return f"{head}HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: 0\r\n\r\n"
+
+    async def _remove(self, bucket: str, name: str, generation: str | None = None) -> None:
         async with self.locks[bucket, name]:
-            if (condition := request.query.get("ifGenerationMatch")) is not None:
-                self._require(bucket, name, condition)
+            if generation is not None:
+                self._require(bucket, name, generation)
             self.generations.pop((bucket, name), None)
             async with self.session.delete(self._url(bucket, name)) as answer:
                 if answer.status == 404:
                     raise Refusal(404, f"No such object: {bucket}/{name}")
-        return self._answer(request, fault, web.Response(status=204))
 
     async def signed(self, request: web.Request) -> web.StreamResponse:
         """The bytes of an object, for whoever has a signed URL."""
@@ -239,8 +262,8 @@ class Front:
         if (why := self.identities.verify_url(request)) is not None:
             raise Refusal(400 if why == "ExpiredToken" else 403, why)
         bucket, name = request.match_info["bucket"], request.match_info["name"]
-        fault = await self._asked("signed", request, name)
-        return await self._passed(request, fault, bucket, f"{self._url(bucket, name)}?alt=media")
+        self._asked("signed", request, name)
+        return await self._passed(request, bucket, f"{self._url(bucket, name)}?alt=media")
 
     def _admitted(self, request: web.Request) -> str:
         """The bucket, for callers who may use it."""
@@ -253,32 +276,19 @@ class Front:
             )
         return bucket
 
-    async def _asked(self, operation: str, request: web.Request, name: str) -> Fault | None:
-        """Write the log; the fault that is due, already done where it prevents the request."""
-        headers = {"Range", "X-Goog-Hash", "Content-Range"} & request.headers.keys()
-        entry = {"operation": operation, "name": name, "params": dict(request.query)}
-        self.log.append(entry | {"headers": {name: request.headers[name] for name in headers}})
-        for fault in self.faults:
-            if fault.operation != operation or not name.startswith(fault.prefix):
-                continue
-            if fault.skip or not fault.times:
-                fault.skip -= fault.skip > 0
-                continue
-            fault.times -= 1
-            if fault.action.isdigit():
-                raise Refusal(int(fault.action), "On purpose")
-            if fault.action == "reset":
-                _hang_up(request)
-                raise Refusal(500, "Nobody reads this")
-            return fault
-        return None
-
-    def _answer(
-        self, request: web.Request, fault: Fault | None, answer: web.Response
-    ) -> web.Response:
-        if fault and fault.action == "lost":
-            _hang_up(request)
-        return answer
+    def _asked(
+        self, operation: str, request: web.Request, name: str, resource: object = None
+    ) -> None:
+        shown = {"Range", "X-Goog-Hash", "Content-Range"} & request.headers.keys()
+        self.log.append(
+            {
+                "operation": operation,
+                "name": name,
+                "params": dict(request.query),
+                "headers": {header: request.headers[header] for header in shown},
+                "resource": resource,
+            }
+        )
 
     def _checked(self, resource: Mapping[str, Any], params: Mapping[str, str]) -> None:
         if unknown := resource.keys() - KNOWN:
@@ -291,22 +301,33 @@ class Front:
         if sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items()) > 8192:
             raise Refusal(400, "Metadata too large")
 
-    async def _extend(
-        self, upload: Upload, request: web.Request, extent: str, fault: Fault | None
-    ) -> None:
+    async def _extend(self, upload: Upload, request: web.Request, extent: str) -> None:
         first, last = map(int, extent.split("-"))
         if last + 1 < upload.size and (last + 1 - first) % QUANTUM:
             raise Refusal(400, "A chunk that is no multiple of 256 KiB")
         if first > len(upload.content):
             raise Refusal(400, "A chunk that leaves a gap")
-        content = await request.read()
-        if len(content) != last + 1 - first:
-            raise Refusal(400, "Other bytes than announced")
-        content = _damaged(content) if fault and fault.action == "damage" else content
-        if fault and fault.action == "cut":
-            content = content[: fault.count // QUANTUM * QUANTUM]
         del upload.content[first:]
-        upload.content += content
+        try:
+            async for piece in request.content.iter_any():
+                upload.content += piece
+        finally:
+            # Of a chunk that is cut, whole quanta are kept.
+            if len(upload.content) != last + 1:
+                del upload.content[len(upload.content) // QUANTUM * QUANTUM :]
+
+    async def _complete(self, upload: Upload, request: web.Request) -> None:
+        if hashes := request.headers.get("X-Goog-Hash"):
+            upload.resource["md5Hash"] = hashes.removeprefix("md5=")
+        try:
+            written = await self._write(
+                upload.bucket, upload.resource, bytes(upload.content), upload.params
+            )
+        except Refusal:
+            del self.uploads[request.query["upload_id"]]
+            raise
+        upload.answer = bytes(written.body)  # type: ignore[arg-type]  # it was made of bytes
+        upload.content.clear()
 
     async def _write(
         self, bucket: str, resource: Mapping[str, Any], content: bytes, params: Mapping[str, str]
@@ -340,36 +361,28 @@ class Front:
         if self.generations.get((bucket, name), "0") != generation:
             raise Refusal(412, "At least one of the pre-conditions you specified did not hold.")
 
-    async def _passed(
-        self, request: web.Request, fault: Fault | None, bucket: str, url: str
-    ) -> web.StreamResponse:
-        """What the upstream answers to a GET, with its bytes broken as the fault says."""
+    async def _passed(self, request: web.Request, bucket: str, url: str) -> web.StreamResponse:
+        """What the upstream answers to a GET."""
+        name = request.match_info["name"]
         headers = {"Range": request.headers["Range"]} if "Range" in request.headers else {}
-        if "alt=media" not in url and request.query.get("alt") == "media":
-            url += "?alt=media"
         async with self.session.get(url, headers=headers) as answer:
             if answer.status == 404:
-                raise Refusal(404, f"No such object: {bucket}/{request.match_info['name']}")
+                raise Refusal(404, f"No such object: {bucket}/{name}")
             body = await answer.read()
             passed = {
-                name: value
-                for name, value in answer.headers.items()
-                if name.lower().startswith(("x-goog-", "content-", "cache-", "etag", "last-"))
+                header: value
+                for header, value in answer.headers.items()
+                if header.lower().startswith(("x-goog-", "content-", "cache-", "etag", "last-"))
             }
             response = web.StreamResponse(status=answer.status, headers=passed)
-        if fault is None:
-            fault = Fault("", "", "")
-        if fault.action == "damage":
-            body = _damaged(body)
         response.content_length = len(body)
         await response.prepare(request)
-        for start in range(0, len(body), fault.count or QUANTUM):
-            if start and fault.action == "cut":
-                _hang_up(request)
-                break
-            if start and fault.action in ("slow", "stall"):
-                await asyncio.sleep(fault.seconds)
-            await response.write(body[start : start + (fault.count or QUANTUM)])
+        pace = next((pace for pace in self.paces if name.startswith(pace.prefix)), None)
+        count = pace.count if pace else QUANTUM
+        for start in range(0, len(body), count):
+            if start and pace:
+                await asyncio.sleep(pace.seconds)
+            await response.write(body[start : start + count])
         return response
 
     def _url(self, bucket: str, name: str) -> str:
@@ -379,15 +392,6 @@ class Front:
 async def _pieces(body: bytes) -> Any:
     for start in range(0, len(body), QUANTUM):
         yield body[start : start + QUANTUM]
-
-
-def _damaged(body: bytes) -> bytes:
-    return bytes([body[0] ^ 1]) + body[1:]
-
-
-def _hang_up(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
 
 
 async def main(port: int, upstream: str, folder: Path) -> None:

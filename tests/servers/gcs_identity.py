@@ -27,6 +27,8 @@ OWNER = "owner@project.iam.gserviceaccount.com"
 """May do everything; the key file is its."""
 BRIEF = "brief@project.iam.gserviceaccount.com"
 """The same, with tokens that last a moment."""
+TAKEN = "taken@project.iam.gserviceaccount.com"
+"""The same; for the test that takes tokens back."""
 MUTE = "mute@project.iam.gserviceaccount.com"
 """May not have anything signed."""
 MACHINE = "machine@project.iam.gserviceaccount.com"
@@ -36,7 +38,7 @@ PERSON = "person@example.com"
 POOL = "principal://pool/subject"
 """What the token exchange gives: no service account."""
 
-ACCOUNTS = (OWNER, BRIEF, MUTE, MACHINE)
+ACCOUNTS = (OWNER, BRIEF, TAKEN, MUTE, MACHINE)
 REFRESH_TOKEN = "refresh"
 SUBJECT_TOKEN = "subject"
 SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
@@ -61,14 +63,14 @@ class Identities:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         ).decode()
-        for name, email in (("owner", OWNER), ("brief", BRIEF), ("stranger", "no@body.example")):
+        for name, email in (("owner", OWNER), ("brief", BRIEF), ("taken", TAKEN)):
             account = {"type": "service_account", "client_email": email, "private_key": pem}
             _write(folder / f"{name}.json", account | {"token_uri": f"{self.url}/token"})
         person = {"type": "authorized_user", "client_id": "id", "client_secret": "secret"}
         person |= {"refresh_token": REFRESH_TOKEN, "token_uri": f"{self.url}/token"}
         _write(folder / "person.json", person)
         (folder / "subject").write_text(SUBJECT_TOKEN)
-        pool = {
+        pool: dict[str, object] = {
             "type": "external_account",
             "audience": "//iam.googleapis.com/pool",
             "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
@@ -76,6 +78,11 @@ class Identities:
             "credential_source": {"file": str(folder / "subject")},
         }
         _write(folder / "pool.json", pool)
+        pool["credential_source"] = {
+            "file": str(folder / "subject.json"),
+            "format": {"type": "json", "subject_token_field_name": "token"},
+        }
+        _write(folder / "subject.json", {"token": SUBJECT_TOKEN})
         for name, email in (("federated", OWNER), ("mute", MUTE)):
             as_account = f"{self.url}/v1/projects/-/serviceAccounts/{email}:generateAccessToken"
             _write(
@@ -154,7 +161,7 @@ class Identities:
                 str(form["assertion"]),
                 self.key.public_key(),
                 algorithms=["RS256"],
-                audience=f"{self.url}/token",
+                audience=f"http://{request.host}/token",
             )
         except (KeyError, jwt.InvalidTokenError):
             return _refused("invalid_grant")

@@ -17,7 +17,7 @@ from app import errors
 from app.models import Stored
 from app.storage import keys, window
 from app.storage.checksum import Checksum
-from app.storage.gcs import uploads
+from app.storage.gcs import batches, uploads
 from app.storage.gcs.client import Client
 from app.storage.gcs.downloads import Reading
 from app.storage.gcs.failures import Failed
@@ -32,8 +32,8 @@ ATTEMPT = "attempt"
 MAX_METADATA = 8 * 2**10 - 64
 """Bytes of user metadata that the store takes, less what a create adds."""
 
-REMOVERS = 32
-"""How many keys are deleted at a time."""
+REMOVERS = 4
+"""How many batches of keys are deleted at a time."""
 
 PAGE = 1000
 FIELDS = "nextPageToken,items(name,size,updated,generation,metadata)"
@@ -53,6 +53,7 @@ class Bucket:
         self._client = client
         self._place = place
         self._signer = signer
+        self._mute = False
         self._origin = options.public_url or client.endpoint
         self._class = {"storageClass": options.storage_class} if options.storage_class else {}
         chosen = {"predefinedAcl": options.predefined_acl, "kmsKeyName": options.kms_key_name}
@@ -133,27 +134,36 @@ class Bucket:
         if self._signer is None:
             return None
         begins = window.opened(datetime.now(UTC), expires_in)
-        return await signed_url(
-            self._signer, self._origin, self._place.bucket, name, begins, expires_in
-        )
+        try:
+            return await signed_url(
+                self._signer, self._origin, self._place.bucket, name, begins, expires_in
+            )
+        except Failed as failed:
+            if failed.transient:
+                raise
+            if not self._mute:
+                logger.warning("No URLs can be signed, so this service hands out bytes: %s", failed)
+            self._mute = True
+            return None
 
     async def delete(self, key: str) -> None:
         await self._client.delete(self._name(key))
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        names = iter({self._name(key): None for key in keys})
+        names = list({self._name(key): None for key in keys})
+        starts = iter(range(0, len(names), batches.LIMIT))
         failures: list[Failed] = []
 
         async def remove() -> None:
-            for name in names:
-                try:
-                    await self._client.delete(name)
-                except Failed as failed:
-                    failures.append(failed)
+            for start in starts:
+                batch = names[start : start + batches.LIMIT]
+                for name in await batches.delete(self._client, batch):
+                    try:
+                        await self._client.delete(name)
+                    except Failed as failed:
+                        failures.append(failed)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(REMOVERS, len(keys))):
-                group.create_task(remove())
+        await asyncio.gather(*(remove() for _ in range(REMOVERS)))
         if failures:
             raise failures[0]
 

@@ -31,11 +31,20 @@ T = TypeVar("T")
 
 
 class Answer(NamedTuple):
-    """A small answer: ``resource`` is its JSON, empty where it has none."""
+    """A small answer."""
 
     status: int
     headers: Mapping[str, str]
-    resource: Resource
+    content: bytes
+
+    @property
+    def resource(self) -> Resource:
+        """Its JSON."""
+        try:
+            resource: Resource = json.loads(self.content)
+        except ValueError:
+            raise Failed(f"An answer of Google's ({self.status}) is no JSON") from None
+        return resource
 
 
 class Client:
@@ -150,10 +159,7 @@ class Client:
                 if not anonymous:
                     self._refused(answer.status)
                 raise
-        try:
-            return Answer(response.status, response.headers, json.loads(content or b"{}"))
-        except ValueError:
-            raise Failed(f"{who} answers {response.status} with no JSON") from None
+        return Answer(response.status, response.headers, content)
 
     async def tried(self, request: Callable[[], Awaitable[T]]) -> T:
         """The outcome of a request, tried again while that may help."""

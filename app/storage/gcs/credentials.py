@@ -69,7 +69,19 @@ class Token(auth.Token):
                 return
             raise Failed(f"The credentials were refused: {failed}", status=failed.status) from None
         except (LookupError, TypeError, ValueError, OSError) as error:
-            raise Failed(f"The credentials gave no token ({type(error).__name__})") from None
+            why = f"{type(error).__name__}: {error}"[:100]
+            raise Failed(f"The credentials gave no token ({why})", status=400) from None
+
+    async def _get_subject_token(self, credential_source: dict[str, Any], timeout: int) -> str:
+        # The parent reads the file in the event loop, and knows no format of it but text.
+        file = credential_source.get("file")
+        if file is None:
+            return await super()._get_subject_token(credential_source, timeout)
+        content = await asyncio.to_thread(Path(file).read_text, "utf-8")
+        style = credential_source.get("format", {})
+        if style.get("type") == "json":
+            content = json.loads(content)[style["subject_token_field_name"]]
+        return content.strip()
 
 
 def load(file: Path | None, session: aiohttp.ClientSession) -> Token:
