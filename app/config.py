@@ -157,6 +157,9 @@ class Settings(BaseModel):
         alone = [name for name, url in kept.items() if url.startswith("memory:")]
         if self.workers > 1 and alone:
             raise ValueError(f"WORKERS above 1 needs a {alone[0]} that workers share")
+        in_s3 = self.storage.startswith(("s3:", "cloudfront:"))
+        if self.workers > 1 and in_s3 and not self.s3.create_only:
+            raise ValueError("WORKERS above 1 needs a store with create-only writes")
         return self
 
     @property

@@ -40,7 +40,8 @@ def pytest_runtest_call() -> Generator[None, object, object]:
             function.can_block_in("app/config.py", "load")
             function.can_block_in("app/plugins.py", "backend")
             # The SDK makes its clients in a thread, with an event loop that nobody else has.
-            function.can_block_in("app/storage/s3/opening.py", "_made")
+            function.can_block_in("app/storage/s3/sdk.py", "made_in_thread")
+            function.can_block_in("app/storage/s3/sdk.py", "renewed_in_thread")
         return (yield)
 
 

@@ -195,6 +195,15 @@ def test_workers_must_share_what_they_serve(monkeypatch: pytest.MonkeyPatch) -> 
         load(monkeypatch, workers="2", cache="memory:")
 
 
+@pytest.mark.parametrize("storage", ["s3://packages", "cloudfront://packages"])
+def test_workers_must_not_race_to_create(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store without create-only writes is for one process."""
+    alone = {"storage": storage, "s3__create_only": "false"}
+    assert not load(monkeypatch, **alone, workers="1").s3.create_only
+    with pytest.raises(errors.Misconfigured, match="PYPICLOUD_WORKERS above 1 needs a store with"):
+        load(monkeypatch, workers="2")
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a password nor a URL with one stands in what is printed of the settings."""
     settings = load(monkeypatch, admin_password="hunter22", cache="postgresql://u:hunter22@db/x")

@@ -47,13 +47,15 @@ class Refused(errors.StorageUnavailable):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise errors.StorageUnavailable (Refused for an answer) for what the SDK raises.
+def translated(*others: type[Exception]) -> Iterator[None]:
+    """Raise errors.StorageUnavailable (Refused for an answer) for what the SDK raises, save others.
 
     Its own errors are left behind, for they show URLs and headers.
     """
     try:
         yield
+    except others:
+        raise
     except ClientError as error:
         raise Refused(error) from None
     except BROKEN as error:

@@ -5,32 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from typing import Any
 
-import aioboto3
-from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError
 from ulid import ULID
 
 from app import errors
 from app.storage import place as places
 from app.storage.options.s3 import S3Options
 from app.storage.probe import ROOT, require_create_only
-from app.storage.s3 import listing
+from app.storage.s3 import listing, sdk
 from app.storage.s3.bucket import S3Storage, Sign
 from app.storage.s3.client import Client
 from app.storage.s3.failures import Refused
+from app.storage.s3.sdk import Made
 from app.storage.s3.signing import Signer
-from app.storage.sigv4 import Presigner
 
+ALONE = "with one worker of one replica, PYPICLOUD_S3__CREATE_ONLY=false does without"
 
-class Opened(NamedTuple):
-    """What the SDK makes of the options."""
-
-    sdk: Any
-    credentials: Any
-    presigner: Presigner
+_STRANGERS = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+    }
+)
 
 
 @asynccontextmanager
@@ -51,87 +51,71 @@ async def opened(
     """The storage in ``scheme://BUCKET/PREFIX``; ``sign`` replaces its presigned URLs."""
     place = places.parse(url)
     # The SDK reads its files while it makes a client.
-    made = await asyncio.get_running_loop().run_in_executor(None, _made, place.bucket, options)
+    made = await asyncio.get_running_loop().run_in_executor(
+        None, sdk.made_in_thread, place.bucket, options
+    )
     try:
-        client = Client(made.sdk, place.bucket, options)
+        client = Client(made.client, place.bucket, options)
         sign = sign or Signer(made.presigner, made.credentials, client.patience)
-        storage = S3Storage(client, place.prefix, sign)
-        try:
-            await client.ask("list_objects_v2", Prefix=place.prefix, MaxKeys=1)
-            await require_create_only(storage, f"The bucket {place.bucket}")
-            by_folder = await _lists_by_folder(client, storage, place.prefix)
-        except Refused as refused:
-            raise refused
+        by_folder = await _tried(client, S3Storage(client, place.prefix, sign), place.prefix, made)
         yield S3Storage(client, place.prefix, sign, by_folder=by_folder)
     finally:
-        await made.sdk.close()
+        await made.client.close()
+
+
+async def _tried(client: Client, storage: S3Storage, prefix: str, made: Made) -> bool:
+    """Whether the store lists by folder; raises where it cannot be used."""
+    name = f"The bucket {client.bucket!r}"
+    try:
+        listed = await client.ask("list_objects_v2", Prefix=prefix, MaxKeys=1)
+        region = listed["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+        if made.of_aws and region not in (None, made.region):
+            raise _elsewhere(client.bucket, region)
+        await require_create_only(storage, name)
+        return await _lists_by_folder(client, storage, prefix)
+    except Refused as refused:
+        raise _explained(refused, name, made) from None
+    except errors.StorageUnavailable as error:
+        raise errors.StorageUnavailable(f"{name} at {made.endpoint}: {error}") from None
+    except errors.Misconfigured as wrong:
+        if "create-only" in str(wrong):
+            raise errors.Misconfigured(f"{wrong}; {ALONE}") from None
+        raise
 
 
 async def _lists_by_folder(client: Client, storage: S3Storage, prefix: str) -> bool:
     """Try in which order the store lists keys."""
     probe = f"{ROOT}{ULID()}"
     keys = [f"{probe}/b", f"{probe}-a"]
-    try:
-        for key in keys:
-            await storage.create(key, b"")
-        return await listing.by_folder(client, prefix + probe)
-    finally:
-        await storage.delete_many(keys)
+    for key in keys:
+        await storage.create(key, b"")
+    found = await listing.by_folder(client, prefix + probe)
+    await storage.delete_many(keys)
+    return found
 
 
-def _made(bucket: str, options: S3Options) -> Opened:
-    try:
-        return asyncio.run(_make(bucket, options))
-    except BotoCoreError as error:
-        raise errors.Misconfigured(f"S3: {error}") from None
+def _explained(refused: Refused, name: str, made: Made) -> errors.PypicloudError:
+    bucket = name.rpartition(" ")[2].strip("'")
+    if refused.region not in (None, made.region) and refused.status in (301, 307, 400, 403):
+        return _elsewhere(bucket, str(refused.region))
+    if refused.code == "NoSuchBucket":
+        return errors.Misconfigured(f"{name} does not exist at {made.endpoint}; make it first")
+    if refused.code in _STRANGERS:
+        return errors.Misconfigured(f"{name}: the credentials are not accepted: {refused}")
+    if refused.code == "RequestTimeTooSkewed":
+        return errors.Misconfigured(f"{name}: the clock of this machine is wrong: {refused}")
+    if refused.code == "NotImplemented" and made.create_only:
+        return errors.Misconfigured(f"{name} has no create-only writes; {ALONE}: {refused}")
+    if refused.status == 403:
+        return errors.Misconfigured(
+            f"{name}: the credentials need s3:ListBucket on it, and on its objects s3:GetObject, "
+            f"s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload: {refused}"
+        )
+    transient = refused.status in (408, 409, 429) or refused.status >= 500
+    return refused if transient else errors.Misconfigured(f"{name}: {refused}")
 
 
-async def _make(bucket: str, options: S3Options) -> Opened:
-    secret, token = options.secret_access_key, options.session_token
-    session = aioboto3.Session(
-        aws_access_key_id=options.access_key_id,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
-        aws_session_token=token.get_secret_value() if token else None,
-        profile_name=options.profile,
-        region_name=options.region,
+def _elsewhere(bucket: str, region: str) -> errors.Misconfigured:
+    return errors.Misconfigured(
+        f"The bucket {bucket!r} is in the region {region}: set PYPICLOUD_S3__REGION={region}"
     )
-    credentials = await session.get_credentials()
-    if credentials is None:
-        raise errors.Misconfigured("no credentials")
-    sdk = await _client(session, options).__aenter__()
-    return Opened(sdk, credentials, await _presigner(session, bucket, options))
-
-
-def _client(session: Any, options: S3Options, **others: Any) -> Any:
-    verify = str(options.ca_file) if options.ca_file else None
-    chosen = {"endpoint_url": options.endpoint_url, "config": _config(options), **others}
-    return session.client("s3", verify=verify if options.verify_tls else False, **chosen)
-
-
-def _config(options: S3Options, *, addressing_style: str | None = None) -> AioConfig:
-    return AioConfig(
-        signature_version="s3v4",
-        s3={
-            "addressing_style": addressing_style or options.addressing_style,
-            "use_accelerate_endpoint": options.accelerate,
-        },
-        max_pool_connections=options.connections,
-        connect_timeout=options.connect_timeout.total_seconds(),
-        read_timeout=options.read_timeout.total_seconds(),
-        retries={"mode": "standard", "total_max_attempts": options.attempts},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-
-
-async def _presigner(session: Any, bucket: str, options: S3Options) -> Presigner:
-    """One that signs what the SDK would: it knows the endpoints of all regions."""
-    endpoint = options.public_url or options.endpoint_url
-    # For "auto" the SDK would sign for the endpoint of no region.
-    regional = options.addressing_style == "auto" and endpoint is None and "." not in bucket
-    config = _config(options, addressing_style="virtual" if regional else None)
-    async with _client(session, options, endpoint_url=endpoint, config=config) as sdk:
-        url = await sdk.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
-    path, _, query = url.partition("?")
-    region = parse_qs(query)["X-Amz-Credential"][0].split("/")[2]
-    return Presigner(endpoint=path.removesuffix("/k"), region=region)

@@ -1,0 +1,157 @@
+"""What the SDK makes of the options: a client, credentials, and where URLs lead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import (
+    AioAssumeRoleCredentialFetcher,
+    AioDeferredRefreshableCredentials,
+    AioRefreshableCredentials,
+)
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from app import errors
+from app.storage.options.s3 import S3Options
+from app.storage.s3.failures import Refused
+from app.storage.sigv4 import Presigner
+
+SESSION = "pypicloud"
+"""How the session of an assumed role is called."""
+
+
+class Made(NamedTuple):
+    """``credentials`` renew themselves; ``of_aws``: no other store was named."""
+
+    client: Any
+    credentials: Any
+    presigner: Presigner
+    endpoint: str
+    region: str
+    of_aws: bool
+    create_only: bool
+
+
+def made_in_thread(bucket: str, options: S3Options) -> Made:
+    """In an event loop of its own, for files are read; errors.Misconfigured, one line."""
+    try:
+        return asyncio.run(_made(bucket, options))
+    except NoCredentialsError:
+        raise errors.Misconfigured(
+            "No credentials for S3: set PYPICLOUD_S3__ACCESS_KEY_ID and "
+            "PYPICLOUD_S3__SECRET_ACCESS_KEY, or one of the sources of the AWS SDK"
+        ) from None
+    except ClientError as error:
+        raise errors.Misconfigured(
+            f"No credentials for S3 could be had: {Refused(error)}"
+        ) from None
+    except (BotoCoreError, ValueError, OSError) as error:
+        line = " ".join(str(error).split())
+        raise errors.Misconfigured(f"S3 cannot be used: {line}") from None
+
+
+async def _made(bucket: str, options: S3Options) -> Made:
+    if options.ca_file is not None and not options.ca_file.is_file():
+        raise ValueError(f"there is no file {options.ca_file}, which PYPICLOUD_S3__CA_FILE names")
+    session = aioboto3.Session(
+        aws_access_key_id=options.access_key_id,
+        aws_secret_access_key=_secret(options.secret_access_key),
+        aws_session_token=_secret(options.session_token),
+        profile_name=options.profile,
+        region_name=options.region,
+    )
+    credentials = await _credentials(session, options)
+    presigner, region = await _presigner(session, bucket, options)
+    client = await _client(session, options).__aenter__()
+    return Made(
+        client=client,
+        credentials=credentials,
+        presigner=presigner,
+        endpoint=client.meta.endpoint_url,
+        region=region,
+        of_aws=options.endpoint_url is None,
+        create_only=options.create_only,
+    )
+
+
+async def _credentials(session: Any, options: S3Options) -> Any:
+    """The credentials of the session, had once and renewed by threads from now on."""
+    credentials = await session.get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    if options.role_arn is not None:
+        external_id = _secret(options.external_id)
+        fetcher = AioAssumeRoleCredentialFetcher(
+            client_creator=session._session.create_client,
+            source_credentials=credentials,
+            role_arn=options.role_arn,
+            extra_args={"RoleSessionName": SESSION}
+            | ({"ExternalId": external_id} if external_id else {}),
+        )
+        fetcher.feature_ids = set()
+        credentials = AioDeferredRefreshableCredentials(
+            refresh_using=fetcher.fetch_credentials, method="assume-role"
+        )
+        session._session._credentials = credentials
+    if isinstance(credentials, AioRefreshableCredentials):
+        credentials._refresh_using = _in_thread(credentials._refresh_using)
+    await credentials.get_frozen_credentials()
+    return credentials
+
+
+def _in_thread(renew: Callable[[], Any]) -> Callable[[], Any]:
+    """To renew credentials the SDK makes a client, and reads files, each time."""
+
+    async def renewed() -> Any:
+        return await asyncio.get_running_loop().run_in_executor(None, renewed_in_thread)
+
+    def renewed_in_thread() -> Any:
+        return asyncio.run(renew())
+
+    return renewed
+
+
+def _secret(value: Any) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
+def _client(session: Any, options: S3Options, **others: Any) -> Any:
+    verify = str(options.ca_file) if options.ca_file else None
+    chosen = {"endpoint_url": options.endpoint_url, "config": _config(options), **others}
+    return session.client("s3", verify=verify if options.verify_tls else False, **chosen)
+
+
+def _config(options: S3Options, *, addressing_style: str | None = None) -> AioConfig:
+    return AioConfig(
+        signature_version="s3v4",
+        s3={
+            "addressing_style": addressing_style or options.addressing_style,
+            "use_accelerate_endpoint": options.accelerate,
+        },
+        max_pool_connections=options.connections,
+        connect_timeout=options.connect_timeout.total_seconds(),
+        read_timeout=options.read_timeout.total_seconds(),
+        retries={"mode": "standard", "total_max_attempts": options.attempts},
+        # Over TLS the SDK would send checksums behind the body, which few stores understand.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+async def _presigner(session: Any, bucket: str, options: S3Options) -> tuple[Presigner, str]:
+    """One that signs what the SDK would, which knows all endpoints; and the region."""
+    endpoint = options.public_url or options.endpoint_url
+    # For "auto" the SDK would sign for the endpoint of no region.
+    regional = options.addressing_style == "auto" and endpoint is None and "." not in bucket
+    config = _config(options, addressing_style="virtual" if regional else None)
+    async with _client(session, options, endpoint_url=endpoint, config=config) as client:
+        parameters = {"Bucket": bucket, "Key": "k"}
+        url = urlsplit(await client.generate_presigned_url("get_object", Params=parameters))
+    region = parse_qs(url.query)["X-Amz-Credential"][0].split("/")[-3]
+    endpoint = f"{url.scheme}://{url.netloc}{url.path.removesuffix('/k')}"
+    return Presigner(endpoint=endpoint, region=region), region
