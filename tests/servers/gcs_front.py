@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import aiohttp
+import uvloop
 from aiohttp import web
 
 from tests.servers.gcs_identity import Identities
@@ -398,11 +399,11 @@ async def main(port: int, upstream: str, folder: Path) -> None:
     """Serve until killed."""
     identities = Identities(f"http://127.0.0.1:{port}")
     identities.write(folder)
-    runner = web.AppRunner(await Front(upstream, identities).application())
+    runner = web.AppRunner(await Front(upstream, identities).application(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from ulid import ULID
 
 from app import errors
-from app.storage.gcs import connect, uploads
+from app.storage.gcs import connect, listing, uploads
 from app.storage.gcs.bucket import Bucket
 from app.storage.gcs.failures import Failed
 from tests.contracts.storage import chunks, content, listed, put
@@ -454,3 +455,45 @@ class TestScan:
                 await uploads.whole(all_of_it._client, resource, b"", {})
         async with connect(f"gs://{gcs.BUCKET}/{prefix}", server.options) as bucket:
             assert await listed(bucket) == ["trailing/", "x//y", "ü"]
+
+    @pytest.mark.parametrize("folders", [1, 7, 40, 200])
+    async def test_long_listings(
+        self, server: GCSServer, bucket: Bucket, prefix: str, folders: int
+    ) -> None:
+        """However the names spread over folders, each is listed once and in order."""
+        names = [f"a/{n % folders:03}/{n:03}" for n in range(190)]
+        names += [f"a/{n:03}" for n in range(5)] + [f"a/{n:03}-" for n in range(5)]
+        await asyncio.gather(*(bucket.create(name, b"") for name in names))
+        start = f"{prefix}/a/"
+        found = [each["name"] async for each in listing.listed(bucket._client, start, size=8)]
+        assert found == sorted(f"{prefix}/{name}" for name in names)
+
+    async def test_stretches_are_listed_at_a_time(
+        self, bucket: Bucket, proxy: FaultProxy, prefix: str
+    ) -> None:
+        """Where folders divide a long listing, it takes as long as a part of it."""
+        names = [f"a/{n // 5:03}/{n:03}" for n in range(200)]
+        await asyncio.gather(*(bucket.create(name, b"") for name in names))
+        proxy.plan = Rule(Fault.DELAYED)
+        began = time.monotonic()
+        found = [
+            each["name"] async for each in listing.listed(bucket._client, f"{prefix}/a/", size=8)
+        ]
+        took = time.monotonic() - began
+        assert [name.partition("/")[2] for name in found] == names
+        assert took < 0.8 * proxy.delay * len(names) / 8
+
+    async def test_a_stretch_that_fails(self, bucket: Bucket, proxy: FaultProxy) -> None:
+        """A listing never ends as if it were whole."""
+        names = [f"a/{n // 5:03}/{n:03}" for n in range(100)]
+        await asyncio.gather(*(bucket.create(name, b"") for name in names))
+        proxy.plan = Rule(UNAVAILABLE, target="startOffset=.*pageToken|pageToken.*startOffset")
+        seen: list[str] = []
+        with pytest.raises(errors.StorageUnavailable):
+            await self._list(bucket, seen)
+        assert 0 < len(seen) < len(names)
+
+    async def _list(self, bucket: Bucket, seen: list[str]) -> None:
+        start = f"{bucket._place.prefix}a/"
+        async for each in listing.listed(bucket._client, start, size=8):
+            seen.append(each["name"])  # noqa: PERF401  # to have what came before the error

@@ -21,6 +21,7 @@ from app.storage.gcs import batches, uploads
 from app.storage.gcs.client import Client
 from app.storage.gcs.downloads import Reading
 from app.storage.gcs.failures import Failed
+from app.storage.gcs.listing import listed
 from app.storage.gcs.signing import Signer, signed_url
 from app.storage.options.gcs import GCSOptions
 from app.storage.place import Place
@@ -35,8 +36,6 @@ MAX_METADATA = 8 * 2**10 - 64
 REMOVERS = 4
 """How many batches of keys are deleted at a time."""
 
-PAGE = 1000
-FIELDS = "nextPageToken,items(name,size,updated,generation,metadata)"
 _TYPE = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable, no-transform"
 _NEVER = "no-store, no-transform"
@@ -169,15 +168,11 @@ class Bucket:
 
     async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
         keys.check_prefix(prefix)
-        params = {"prefix": self._place.prefix + prefix, "maxResults": str(PAGE), "fields": FIELDS}
-        token: str | None = ""
-        while token is not None:
-            page = await self._client.page(**params, **({"pageToken": token} if token else {}))
-            for found in page.get("items", ()):
+        async with aclosing(listed(self._client, self._place.prefix + prefix)) as resources:
+            async for found in resources:
                 # Consoles make an empty object for a folder: the prefix itself is no key.
                 if key := found["name"].removeprefix(self._place.prefix):
                     yield _stored(key, found)
-            token = page.get("nextPageToken")
 
     def _name(self, key: str) -> str:
         return f"{self._place.prefix}{keys.check(key)}"

@@ -53,6 +53,12 @@ class Token(auth.Token):
         """Have a new one for the next request: this one was refused."""
         self.access_token = None
 
+    async def settle(self) -> None:
+        """Give up a renewal that is under way: nobody needs it any more."""
+        if self.acquiring is not None:
+            self.acquiring.cancel()
+            await asyncio.gather(self.acquiring, return_exceptions=True)
+
     async def ensure_token(self) -> None:
         await asyncio.shield(asyncio.ensure_future(super().ensure_token()))
 

@@ -12,7 +12,6 @@ import aiohttp
 from gcloud.aio.auth.token import GCE_METADATA_HEADERS, Type
 
 from app import errors
-from app.storage import place as places
 from app.storage.gcs import credentials
 from app.storage.gcs.bucket import Bucket
 from app.storage.gcs.client import WHO, Client
@@ -20,6 +19,7 @@ from app.storage.gcs.credentials import Token
 from app.storage.gcs.failures import Failed, translated
 from app.storage.gcs.signing import IAM, IAMSigner, KeySigner, Signer
 from app.storage.options.gcs import GCSOptions
+from app.storage.place import Place, parse
 from app.storage.probe import require_create_only
 
 ROLE = "roles/iam.serviceAccountTokenCreator"
@@ -34,20 +34,29 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[Bucket]
     Raises errors.Misconfigured where it cannot work, errors.StorageUnavailable where it does
     not answer.
     """
-    place = places.parse(url)
+    place = parse(url)
     chosen = GCSOptions.of(options)
     connector = aiohttp.TCPConnector(limit=chosen.connections)
     async with aiohttp.ClientSession(connector=connector) as session:
         token = await asyncio.to_thread(credentials.load, chosen.service_account_file, session)
         client = Client(chosen, place.bucket, token, session)
-        await _require_token(client)
         try:
-            await client.page(prefix=place.prefix, maxResults="1")
-            bucket = Bucket(client, place, chosen, await _signer(client, chosen, session))
-            await require_create_only(bucket, WHO)
-        except Failed as failed:
-            raise _explained(failed, place.bucket) from None
-        yield bucket
+            yield await _opened(client, place, chosen, session)
+        finally:
+            await token.settle()
+
+
+async def _opened(
+    client: Client, place: Place, options: GCSOptions, session: aiohttp.ClientSession
+) -> Bucket:
+    await _require_token(client)
+    try:
+        await client.page(prefix=place.prefix, maxResults="1")
+        bucket = Bucket(client, place, options, await _signer(client, options, session))
+        await require_create_only(bucket, WHO)
+    except Failed as failed:
+        raise _explained(failed, place.bucket) from None
+    return bucket
 
 
 async def _require_token(client: Client) -> None:
@@ -97,6 +106,8 @@ async def _signer(
     try:
         await signer.sign(b"probe")
     except Failed as failed:
+        if failed.transient:
+            raise
         problem = f"No URLs can be signed as {email} (the role {ROLE} on it is needed): {failed}"
         if wanted is not None:
             raise errors.Misconfigured(problem) from None
