@@ -31,6 +31,12 @@ OURS: Mapping[Kind, Mapping[str, str]] = {
     },
     "cache": {
         "sqlite+aiosqlite": "app.cache.sql",
+        "postgresql": "app.cache.sql",
+        "postgresql+asyncpg": "app.cache.sql",
+        "mysql": "app.cache.sql",
+        "mysql+asyncmy": "app.cache.sql",
+        "mariadb": "app.cache.sql",
+        "mariadb+asyncmy": "app.cache.sql",
         "memory": "app.cache.memory",
     },
     "access": {
@@ -38,7 +44,18 @@ OURS: Mapping[Kind, Mapping[str, str]] = {
     },
 }
 
-EXTRAS: Mapping[str, str] = {"s3": "s3", "cloudfront": "s3", "gs": "gcs", "azure": "azure"}
+EXTRAS: Mapping[str, str] = {
+    "s3": "s3",
+    "cloudfront": "s3",
+    "gs": "gcs",
+    "azure": "azure",
+    "postgresql": "postgresql",
+    "postgresql+asyncpg": "postgresql",
+    "mysql": "mysql",
+    "mysql+asyncmy": "mysql",
+    "mariadb": "mysql",
+    "mariadb+asyncmy": "mysql",
+}
 """URL scheme → the extra of this distribution that brings its libraries."""
 
 

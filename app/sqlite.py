@@ -2,6 +2,8 @@
 
 Two engines, because they begin differently: a write takes its lock at once, so that what it
 reads still holds when it writes; a read never waits for a write. Rows survive a power cut.
+They come in two kinds: async, with a hop to a thread for each statement, and plain, for whoever
+brings whole transactions to threads.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 QUEUE_TIMEOUT = 30.0
 """Seconds to wait for a connection that this process's other tasks hold."""
@@ -44,29 +46,61 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database)
 
 
+class Plain(NamedTuple):
+    """The same, for threads; one connection writes, so let one thread do it."""
+
+    write: Engine
+    read: Engine
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.read.dispose()
+        self.write.dispose()
+
+
 def engines(url: URL, *, timeout: float) -> Engines:
     """Engines for a file that ``prepare`` made; ``timeout`` seconds for other processes' writes."""
-    common: dict[str, Any] = {
-        "poolclass": AsyncAdaptedQueuePool,
+    common = {"poolclass": AsyncAdaptedQueuePool, **_arguments(timeout)}
+    made = Engines(
+        create_async_engine(url, **common, **_WRITE), create_async_engine(url, **common, **_READ)
+    )
+    _listen(made.write.sync_engine, made.read.sync_engine)
+    return made
+
+
+def plain_engines(url: URL, *, timeout: float) -> Plain:
+    """The same, to be used in threads."""
+    url = url.set(drivername="sqlite")
+    common = {"poolclass": QueuePool, **_arguments(timeout)}
+    common["connect_args"]["check_same_thread"] = False
+    made = Plain(create_engine(url, **common, **_WRITE), create_engine(url, **common, **_READ))
+    _listen(made.write, made.read)
+    return made
+
+
+# Of one connection, our own tasks queue fairly instead of polling for SQLite's lock.
+_WRITE: dict[str, Any] = {"pool_size": 1}
+_READ: dict[str, Any] = {
+    "pool_size": READERS,
+    "isolation_level": "AUTOCOMMIT",
+    "skip_autocommit_rollback": True,
+}
+
+
+def _arguments(timeout: float) -> dict[str, Any]:
+    return {
         "max_overflow": 0,
         "pool_timeout": QUEUE_TIMEOUT,
         "hide_parameters": True,
         # No driver transactions: they begin with the first write, too late for what was read.
         "connect_args": {"timeout": timeout, "isolation_level": None},
     }
-    # Of one connection, our own tasks queue fairly instead of polling for SQLite's lock.
-    write = create_async_engine(url, pool_size=1, **common)
-    read = create_async_engine(
-        url,
-        pool_size=READERS,
-        isolation_level="AUTOCOMMIT",
-        skip_autocommit_rollback=True,
-        **common,
-    )
-    event.listen(write.sync_engine, "connect", _durable)
-    event.listen(write.sync_engine, "begin", _begin_immediate)
-    event.listen(read.sync_engine, "connect", _query_only)
-    return Engines(write, read)
+
+
+def _listen(write: Engine, read: Engine) -> None:
+    event.listen(write, "connect", _durable)
+    event.listen(write, "begin", _begin_immediate)
+    event.listen(read, "connect", _query_only)
 
 
 def prepare(path: Path, *, timeout: float, mode: int = 0o666) -> bool:

@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"", "errors"}),
     frozenset({"names"}),
     frozenset({"models"}),
-    frozenset({"events", "plugins", "quantities", "simple", "sqlite"}),
+    frozenset({"events", "plugins", "quantities", "simple", "sql", "sqlite"}),
     frozenset({"access", "cache", "storage", "upload"}),
     frozenset({"index"}),
     frozenset({"pages"}),

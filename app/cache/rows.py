@@ -27,10 +27,12 @@ _decode_changes = msgspec.json.Decoder(list[Change]).decode
 
 AnyRow = Row[*tuple[Any, ...]]
 
-_WRITTEN = (File, Project, ProjectSummary, Change, Candidate, Standing, Hashes, Actor)
+_WRITTEN = (File, Project, ProjectSummary, Candidate, Standing, Hashes, Actor)
 _SPELLED: Sequence[type[StrEnum]] = (Kind, FileState, Status)
-_LAYOUT = 1
+_LAYOUT = 2
 """To be raised when the tables change, or what their columns mean."""
+NUL = "\uffff"
+"""Takes the place of NUL: PostgreSQL has none in a text, and SQLite's LIKE ends there."""
 _SHAPES = [
     *(f"{noun.__name__}.{field.name}: {field.type}" for noun in _WRITTEN for field in fields(noun)),
     *(f"{noun.__name__}.{value}" for noun in _SPELLED for value in noun),
@@ -67,8 +69,7 @@ def project_row(project: Project, serial: int, standing: Standing | None) -> dic
         "facts": _encode(replace(project, serial=0, files=())),
         "standing": None if standing is None else _encode(standing),
         "line": None if line is None else _encode(line),
-        # PostgreSQL takes no NUL in a text, and SQLite's LIKE ends there.
-        "folded": None if line is None else line.summary.casefold().replace("\0", "\N{SPACE}"),
+        "folded": None if line is None else line.summary.casefold().replace("\0", NUL),
     }
 
 
@@ -85,8 +86,11 @@ def file_row(file: File) -> dict[str, object]:
 
 
 def change_row(change: Change) -> dict[str, object]:
-    """A row of ``schema.changes``."""
-    return {"serial": change.serial, "body": _encode(change)}
+    """A row of ``schema.history``, but for the layout.
+
+    Other versions read it: later fields of a Change need defaults.
+    """
+    return {"serial": change.serial, "project": change.project, "body": _encode(change)}
 
 
 def known(row: AnyRow) -> Known:
@@ -123,7 +127,7 @@ def summaries(column: Iterable[bytes]) -> list[ProjectSummary]:
 
 
 def changes(column: Iterable[bytes]) -> list[Change]:
-    """From the column ``changes.body``."""
+    """From the column ``history.body``."""
     return _decode_changes(_joined(column))
 
 

@@ -1,29 +1,52 @@
-"""The tables. Of another version of them only the serial is kept: the rest is rebuilt.
+"""The tables. What can be rebuilt belongs to one version of them; serials and changes to all.
 
 What the index asks for is kept ready as JSON, one column to decode; beside it stand only
-the columns by which rows are found and compared.
+the columns by which rows are found and compared. The tables ``meta``, ``layouts`` and
+``history`` are the same in all versions, and so is what stands in them.
 """
 
 from __future__ import annotations
+
+import time
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Index,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    exists,
+    func,
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
+from app.cache import rows
+
 PREFIX = "pypicloud_cache_"
+LAYOUT = f"{rows.VERSION:08x}"
+"""The version, as the names of its tables end."""
+ABANDONED = 7 * 86400
+"""Seconds after which tables of a version that no process used are dropped."""
+FORMER = ("files", "changes", "projects")
+"""Tables of before they had a version in their names."""
 
 _MYSQL = ("mysql", "mariadb")
+_LOCK = 0x7079706963
+_NAME = "MD5(CONCAT(DATABASE(), '/pypicloud'))"
+_OPTIONS: dict[str, Any] = {
+    f"{name}_{option}": value
+    for name in _MYSQL
+    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
+}
 
 
 def _key(length: int) -> String:
@@ -42,21 +65,42 @@ _FOLDED = (
 )
 _JSON = LargeBinary(2**24 - 1)
 
+shared = MetaData()
 metadata = MetaData()
 
 meta = Table(
     f"{PREFIX}meta",
-    MetaData(),
+    shared,
     Column("name", _key(20), primary_key=True),
     Column("value", BigInteger, nullable=False),
+    **_OPTIONS,
 )
-"""The version of the other tables, the newest serial, whether the cache was built.
+"""The row ``serial``: the newest there is, and the lock of every write."""
 
-This table is the same in all versions. Its row ``serial`` is the lock of every write.
-"""
+layouts = Table(
+    f"{PREFIX}layouts",
+    shared,
+    Column("layout", _key(8), primary_key=True),
+    Column("built", BigInteger, nullable=False),  # 1 where it is complete
+    Column("since", BigInteger, nullable=False),  # it shows the changes above this serial
+    Column("caught", BigInteger, nullable=False),  # up to here it missed nothing of the others
+    Column("seen", BigInteger, nullable=False),  # when a process last used it, seconds since 1970
+    **_OPTIONS,
+)
+"""The versions of the tables that there are."""
+
+history = Table(
+    f"{PREFIX}history",
+    shared,
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("layout", _key(8), nullable=False),  # whose tables the change went into
+    Column("project", _key(200)),
+    Column("body", _JSON, nullable=False),  # models.Change
+    **_OPTIONS,
+)
 
 projects = Table(
-    f"{PREFIX}projects",
+    f"{PREFIX}projects_{LAYOUT}",
     metadata,
     Column("name", _key(200), primary_key=True),
     Column("sequence", BigInteger, nullable=False),
@@ -65,10 +109,12 @@ projects = Table(
     Column("standing", _JSON),  # newest.Standing; NULL without files
     Column("line", _JSON),  # models.ProjectSummary; NULL where the project does not exist
     Column("folded", _FOLDED),  # the summary, casefolded
+    **_OPTIONS,
 )
+Index(f"{projects.name}_serial", projects.c.serial)
 
 files = Table(
-    f"{PREFIX}files",
+    f"{PREFIX}files_{LAYOUT}",
     metadata,
     Column("project", _key(200), primary_key=True),
     Column("filename", _key(200), primary_key=True),
@@ -76,31 +122,75 @@ files = Table(
     Column("generation", _key(64), nullable=False),
     Column("candidate", _JSON, nullable=False),  # newest.Candidate
     Column("body", _JSON, nullable=False),  # models.File
-)
-
-changes = Table(
-    f"{PREFIX}changes",
-    metadata,
-    Column("serial", BigInteger, primary_key=True, autoincrement=False),
-    Column("body", _JSON, nullable=False),  # models.Change
+    **_OPTIONS,
 )
 
 
-def lay_out(connection: Connection, version: int) -> None:
-    """Create the tables, in the transaction that ``connection`` is in.
+def lay_out(connection: Connection) -> int:
+    """Make what is not there, in the transaction that ``connection`` is in; the present serial.
 
-    Drops those of another version first, and keeps their newest serial.
+    Tables of other versions are left alone. This version counts as built only where all its
+    tables were there, and no other version has written since it last was in step.
     """
-    meta.create(connection, checkfirst=True)
-    before = dict(connection.execute(select(meta.c.name, meta.c.value)).all())
-    if before.get("version") == version:
+    with _Alone(connection):
+        return _lay_out(connection)
+
+
+def keep(connection: Connection) -> None:
+    """Say that this version is in use, and drop those that nobody has used for long."""
+    now = int(time.time())
+    mine = layouts.c.layout == LAYOUT
+    connection.execute(update(layouts).where(mine).values(seen=now))
+    if not connection.execute(select(layouts.c.built).where(mine)).scalar():
         return
-    for name in inspect(connection).get_table_names():
-        if name.startswith(PREFIX) and name != meta.name:
-            Table(name, MetaData()).drop(connection)
-    metadata.create_all(connection, checkfirst=False)
-    for name, value in (("version", version), ("serial", before.get("serial", 0)), ("built", 0)):
-        if name in before:
-            connection.execute(update(meta).where(meta.c.name == name).values(value=value))
-        else:
-            connection.execute(insert(meta).values(name=name, value=value))
+    abandoned = select(layouts.c.layout).where(layouts.c.seen < now - ABANDONED)
+    for layout in connection.execute(abandoned).scalars().all():
+        for kind in ("files", "projects"):
+            Table(f"{PREFIX}{kind}_{layout}", MetaData()).drop(connection, checkfirst=True)
+        connection.execute(layouts.delete().where(layouts.c.layout == layout))
+
+
+def _lay_out(connection: Connection) -> int:
+    shared.create_all(connection)
+    there = set(inspect(connection).get_table_names())
+    whole = {table.name for table in metadata.tables.values()} <= there
+    metadata.create_all(connection)
+    for name in there & {f"{PREFIX}{former}" for former in FORMER}:
+        Table(name, MetaData()).drop(connection)
+    serial = connection.execute(select(meta.c.value).where(meta.c.name == "serial")).scalar()
+    if serial is None:
+        serial = connection.execute(select(func.coalesce(func.max(history.c.serial), 0))).scalar()
+        connection.execute(insert(meta).values(name="serial", value=serial))
+    known = connection.execute(select(layouts).where(layouts.c.layout == LAYOUT)).one_or_none()
+    if known is None:
+        row = {"layout": LAYOUT, "built": 0, "since": 0, "caught": serial, "seen": int(time.time())}
+        connection.execute(insert(layouts), row)
+    elif known.built and (not whole or _missed(connection, known.caught)):
+        mine = layouts.c.layout == LAYOUT
+        connection.execute(update(layouts).where(mine).values(built=0))
+    return int(serial or 0)
+
+
+def _missed(connection: Connection, caught: int) -> bool:
+    """Whether another version's tables got what these have not."""
+    foreign = exists().where(
+        history.c.serial > caught, history.c.layout != LAYOUT, history.c.project.is_not(None)
+    )
+    return bool(connection.execute(select(foreign)).scalar())
+
+
+class _Alone:
+    """Keeps the processes that start at once from making the same tables at once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        elif self._connection.dialect.name in _MYSQL:
+            self._connection.execute(text(f"SELECT GET_LOCK({_NAME}, 60)"))
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection.dialect.name in _MYSQL:
+            self._connection.execute(text(f"SELECT RELEASE_LOCK({_NAME})"))

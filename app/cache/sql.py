@@ -1,4 +1,4 @@
-"""The cache in a SQL database: SQLite, by way of SQLAlchemy.
+"""The cache in a SQL database, by way of SQLAlchemy.
 
 Reads are one statement each, so each sees one moment; writes are ``writing``'s.
 """
@@ -6,6 +6,8 @@ Reads are one statement each, so each sees one moment; writes are ``writing``'s.
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain, islice
@@ -14,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from packaging.utils import NormalizedName
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Executable,
     and_,
     bindparam,
@@ -24,14 +27,16 @@ from sqlalchemy import (
     true,
 )
 
-from app.cache import rows, writes
+from app import errors
+from app.cache import rows, schema, writes
 from app.cache.base import Query
+from app.cache.database import Database
 from app.cache.engines import answering, opened
 from app.cache.match import matches
-from app.cache.schema import changes, files, meta, projects
+from app.cache.options import SqlOptions
+from app.cache.schema import LAYOUT, files, history, layouts, meta, projects
 from app.cache.writing import Writing, writing
 from app.models import Change, File, Project, ProjectSummary
-from app.sqlite import Engines
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +46,10 @@ _ROWS = 1000
 _TERMS = 100
 _TERM_LENGTH = 1000
 """A search beyond these is not put to the database, whose limits differ."""
+_UNTEXTUAL = re.compile(f"[\0\ud800-\udfff{rows.NUL}]")
+"""Nor is one for these, which no database's text holds, or which stand for another."""
+KEEP_EVERY = 3600
+"""Seconds."""
 
 # A file's row has serial -1: one statement for all, without the facts in every row.
 _PROJECT = (
@@ -67,37 +76,49 @@ _LINES = (
     .where(projects.c.line.is_not(None), projects.c.name > bindparam("after"))
     .order_by(projects.c.name)
 )
+_MINE = layouts.c.layout == LAYOUT
 _CHANGES = (
-    select(changes.c.body)
-    .where(changes.c.serial > bindparam("after"))
-    .order_by(changes.c.serial)
+    select(history.c.body)
+    .where(
+        history.c.serial > bindparam("after"),
+        history.c.serial > select(layouts.c.since).where(_MINE).scalar_subquery(),
+    )
+    .order_by(history.c.serial)
     .limit(bindparam("limit"))
 )
-_META = select(meta.c.value).where(meta.c.name == bindparam("name"))
+_SERIAL = select(meta.c.value).where(meta.c.name == "serial")
+_BUILT = select(layouts.c.built).where(_MINE)
 _SHOWN = select(func.coalesce(func.max(projects.c.serial), 0))
+
+logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[SqlCache]:
-    """Open the database, making file, directory and tables where they are missing.
+    """Open the database, making what is missing: SQLite's file and directory, the tables.
 
-    ``options`` may hold ``timeout``: the seconds to wait for another process's write.
-    Raises errors.Misconfigured where the database cannot be used, saying why and what to do.
+    ``options`` are those of SqlOptions. Raises errors.Misconfigured where the database cannot
+    be used, saying why and what to do, errors.CacheUnavailable where it does not answer.
     """
-    async with opened(url, options) as engines:
-        cache = SqlCache(engines)
+    async with opened(url, SqlOptions.of(options)) as database:
+        cache = SqlCache(database)
+        await cache.begin()
+        keeping = asyncio.create_task(cache.keep())
         try:
             yield cache
         finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             await cache.settled()
 
 
 class SqlCache:
     """A Cache whose every write is one transaction. What was begun is finished, whoever waits."""
 
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._running: set[asyncio.Task[Any]] = set()
+        self._caught = 0
 
     async def project(self, name: NormalizedName) -> Project | None:
         return await self._project(_PROJECT, name=name)
@@ -149,7 +170,7 @@ class SqlCache:
         return await self._write(writes.record, change)
 
     async def serial(self) -> int:
-        return await self._number(_META, name="serial")
+        return await self._number(_SERIAL)
 
     async def shown_serial(self) -> int:
         return await self._number(_SHOWN)
@@ -164,34 +185,43 @@ class SqlCache:
         await self._write(writes.clear, floor)
 
     async def built(self) -> bool:
-        return await self._number(_META, name="built") == 1
+        return await self._number(_BUILT) == 1
 
     async def set_built(self) -> None:
-        await self._write(writes.set_built)
+        await self._write(writes.set_built, self._caught)
+
+    async def begin(self) -> None:
+        """Note what a build that begins from now on cannot have missed; and ``keep`` once."""
+        self._caught = await self.serial()
+        with answering():
+            await self._finished(self._database.write(schema.keep))
+
+    async def keep(self) -> None:
+        """Until cancelled, see that this version's tables are kept, and long unused ones not."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY)
+            try:
+                with answering():
+                    await self._finished(self._database.write(schema.keep))
+            except errors.CacheUnavailable as why:
+                logger.warning("the cache will be kept later: %s", why)
 
     async def settled(self) -> None:
         """Wait for what goes on although nobody waits for it any more."""
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _write(
-        self,
-        work: Callable[Concatenate[Writing, P], Coroutine[Any, Any, T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
+        self, work: Callable[Concatenate[Writing, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        async def transaction() -> T:
-            async with writing(self._engines.write) as write:
-                return await work(write, *args, **kwargs)
+        def transaction(connection: Connection) -> T:
+            with writing(connection, self._database.aside) as write:
+                return work(write, *args, **kwargs)
 
         with answering():
-            return await self._finished(transaction())
+            return await self._finished(self._database.write(transaction))
 
     async def _read(self, statement: Executable, **values: object) -> Sequence[rows.AnyRow]:
-        async def query() -> Sequence[rows.AnyRow]:
-            async with self._engines.read.connect() as connection:
-                return (await connection.execute(statement, values)).all()
-
-        return await self._finished(query())
+        return await self._finished(self._database.read(statement, values))
 
     async def _finished(self, work: Coroutine[Any, Any, T]) -> T:
         """Run it to its end, even where the caller is cancelled.
@@ -206,8 +236,11 @@ class SqlCache:
 
     async def _number(self, statement: Executable, **values: object) -> int:
         with answering():
-            number: int = (await self._read(statement, **values))[0][0]
-            return number
+            found = await self._read(statement, **values)
+            if not found:
+                await self._finished(self._database.write(schema.lay_out))
+                raise errors.CacheUnavailable("The cache was emptied; it is to be rebuilt.")
+            return int(found[0][0])
 
     async def _listed(self, statement: Executable, after: str) -> list[ProjectSummary]:
         with answering():
@@ -227,7 +260,7 @@ async def _in_turns(column: Sequence[bytes]) -> AsyncIterator[Sequence[bytes]]:
 def _askable(query: Query) -> bool:
     terms = query.names + query.summaries
     return len(terms) <= _TERMS and all(
-        len(term) <= _TERM_LENGTH and "\0" not in term for term in terms
+        len(term) <= _TERM_LENGTH and not _UNTEXTUAL.search(term) for term in terms
     )
 
 

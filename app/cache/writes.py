@@ -28,67 +28,67 @@ class _Difference:
     known: Known | None
 
 
-async def save(write: Writing, file: File, change: Change) -> int:
-    known, held = await write.known(file.project, file.filename)
+def save(write: Writing, file: File, change: Change) -> int:
+    known, held = write.known(file.project, file.filename)
     if known is None:
         raise errors.ProjectNotFound(file.project)
     if held is not None and held.sequence >= file.sequence:
         return known.serial
     serial = write.give(change)
-    await write.put_file(file, fresh=held is None)
-    standing = await write.standing(known, held, file)
-    await write.put_project(known.facts, serial, standing)
+    write.put_file(file, fresh=held is None)
+    standing = write.standing(known, held, file)
+    write.put_project(known.facts, serial, standing)
     return serial
 
 
-async def save_project(write: Writing, project: Project, change: Change) -> int:
-    known, _ = await write.known(project.name)
+def save_project(write: Writing, project: Project, change: Change) -> int:
+    known, _ = write.known(project.name)
     if known is None:
         serial = write.give(change)
-        await write.put_project(project, serial, None, fresh=True)
+        write.put_project(project, serial, None, fresh=True)
         return serial
     if known.facts.sequence >= project.sequence:
         return known.serial
     standing = known.standing
     if known.facts.generation != project.generation:
-        standing = await write.refold(project)
+        standing = write.refold([project])[project.name]
     serial = write.give(change)
-    await write.put_project(project, serial, standing)
+    write.put_project(project, serial, standing)
     return serial
 
 
-async def forget(write: Writing, name: NormalizedName, filename: str | None, change: Change) -> int:
-    known, held = await write.known(name, filename or "")
+def forget(write: Writing, name: NormalizedName, filename: str | None, change: Change) -> int:
+    known, held = write.known(name, filename or "")
     if known is None:
         return 0
     if filename is None:
-        await write.drop_project(name)
+        write.drop_project(name)
         return write.give(change)
     if held is None:
         return known.serial
     serial = write.give(change)
-    await write.drop_files([(name, filename)])
-    standing = await write.standing(known, held, None)
-    await write.put_project(known.facts, serial, standing)
+    write.drop_files([(name, filename)])
+    standing = write.standing(known, held, None)
+    write.put_project(known.facts, serial, standing)
     return serial
 
 
-async def record(write: Writing, change: Change) -> int:
+def record(write: Writing, change: Change) -> int:
     return write.give(change)
 
 
-async def clear(write: Writing, floor: int) -> None:
-    await write.drop_all()
-    await write.note("built", 0)
+def clear(write: Writing, floor: int) -> None:
+    write.drop_all()
     write.serial = max(write.serial, floor)
+    write.begin_anew()
 
 
-async def set_built(write: Writing) -> None:
-    await write.note("built", 1)
+def set_built(write: Writing, caught: int) -> None:
+    write.say_built(caught)
 
 
-async def restore(write: Writing, projects: Sequence[Project], change: Change) -> int:
-    return sum([await _restore(write, batch, change) for batch in _batches(projects)])
+def restore(write: Writing, projects: Sequence[Project], change: Change) -> int:
+    return sum(_restore(write, batch, change) for batch in _batches(projects))
 
 
 def _batches(projects: Iterable[Project]) -> Iterator[dict[NormalizedName, Project]]:
@@ -103,9 +103,9 @@ def _batches(projects: Iterable[Project]) -> Iterator[dict[NormalizedName, Proje
         yield batch
 
 
-async def _restore(write: Writing, batch: dict[NormalizedName, Project], change: Change) -> int:
-    known = await write.all_known(list(batch))
-    held = await write.sequences(list(known)) if known else {}
+def _restore(write: Writing, batch: dict[NormalizedName, Project], change: Change) -> int:
+    known = write.all_known(list(batch))
+    held = write.sequences(list(known)) if known else {}
     differences = []
     for name, project in batch.items():
         newer = tuple(_newer(project.files, held))
@@ -115,13 +115,13 @@ async def _restore(write: Writing, batch: dict[NormalizedName, Project], change:
             differences.append(replace(difference, serial=difference.serial or given))
     files = [file for difference in differences for file in difference.files]
     keys = ((file.project, file.filename) for file in files)
-    await write.drop_files(key for key in keys if key in held)
-    await write.add_files(files)
-    await write.add_projects(_fresh(differences))
-    for difference in differences:
-        if difference.known is not None:
-            standing = await write.refold(difference.facts)
-            await write.put_project(difference.facts, difference.serial, standing)
+    write.drop_files(key for key in keys if key in held)
+    write.add_files(files)
+    write.add_projects(_fresh(differences))
+    again = [difference for difference in differences if difference.known is not None]
+    if again:
+        standings = write.refold(difference.facts for difference in again)
+        write.put_projects((d.facts, d.serial, standings[d.facts.name]) for d in again)
     return len(differences)
 
 

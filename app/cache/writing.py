@@ -7,21 +7,34 @@ was found, and changes become visible in the order of their serials.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import groupby, islice
+from typing import Any, Protocol, TypeVar
 
 from packaging.utils import NormalizedName
-from sqlalchemy import Executable, and_, bindparam, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Executable,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from app.cache import newest, rows
 from app.cache.newest import Standing
 from app.cache.rows import Held, Known
-from app.cache.schema import changes, files, meta, projects
+from app.cache.schema import LAYOUT, files, history, layouts, meta, projects
 from app.models import Change, File, Project
+
+T = TypeVar("T")
 
 _ROWS = 500
 """Rows in one statement: encoding more would keep the event loop waiting."""
@@ -35,27 +48,48 @@ _KNOWN = (
     )
     .where(projects.c.name == bindparam("name"))
 )
-_ALL_KNOWN = _FACTS.where(projects.c.name.in_(bindparam("names", expanding=True)))
+_NAMES: BindParameter[Any] = bindparam("names", expanding=True)
+_ALL_KNOWN = _FACTS.where(projects.c.name.in_(_NAMES))
 _SEQUENCES = select(files.c.project, files.c.filename, files.c.sequence).where(
-    files.c.project.in_(bindparam("names", expanding=True))
+    files.c.project.in_(_NAMES)
 )
-_CANDIDATES = select(files.c.candidate).where(
-    files.c.project == bindparam("name"), files.c.generation == bindparam("generation")
+_CANDIDATES = (
+    select(files.c.project, files.c.generation, files.c.candidate)
+    .where(files.c.project.in_(_NAMES))
+    .order_by(files.c.project)
 )
 _THIS_FILE = and_(files.c.project == bindparam("of"), files.c.filename == bindparam("this"))
 _UPDATE_FILE = update(files).where(_THIS_FILE)
 _DROP_FILE = delete(files).where(_THIS_FILE)
 _UPDATE_PROJECT = update(projects).where(projects.c.name == bindparam("this"))
-_UPDATE_META = update(meta).where(meta.c.name == bindparam("this"))
+_UPDATE_SERIAL = update(meta).where(meta.c.name == "serial")
+_UPDATE_LAYOUT = update(layouts).where(layouts.c.layout == LAYOUT)
 _LOCK = select(meta.c.value).where(meta.c.name == "serial").with_for_update()
+_SHOWN_BY_NONE = delete(history).where(
+    history.c.serial <= select(func.min(layouts.c.since)).scalar_subquery()
+)
+_STRETCH = (
+    select(projects.c.name)
+    .where(projects.c.name > bindparam("after"))
+    .order_by(projects.c.name)
+    .offset(_ROWS)
+    .limit(1)
+)
+
+
+class Aside(Protocol):
+    """Computes without keeping the event loop waiting."""
+
+    def __call__(self, computing: Callable[[], T], /) -> T: ...
 
 
 class Writing:
     """The transaction. The changes given a serial are written at its end."""
 
-    def __init__(self, connection: AsyncConnection, serial: int) -> None:
+    def __init__(self, connection: Connection, serial: int, aside: Aside) -> None:
         self.serial = serial
         self._connection = connection
+        self._aside = aside
         self._given: list[Change] = []
 
     def give(self, change: Change) -> int:
@@ -64,35 +98,37 @@ class Writing:
         self._given.append(replace(change, serial=self.serial))
         return self.serial
 
-    async def known(
-        self, name: NormalizedName, filename: str = ""
-    ) -> tuple[Known | None, Held | None]:
+    def known(self, name: NormalizedName, filename: str = "") -> tuple[Known | None, Held | None]:
         """A project and one of its files."""
-        found = await self._connection.execute(_KNOWN, {"name": name, "filename": filename})
+        found = self._connection.execute(_KNOWN, {"name": name, "filename": filename})
         row = found.one_or_none()
         return (None, None) if row is None else (rows.known(row), rows.held(row))
 
-    async def all_known(self, names: Sequence[NormalizedName]) -> dict[NormalizedName, Known]:
+    def all_known(self, names: Sequence[NormalizedName]) -> dict[NormalizedName, Known]:
         """Those of these projects that there are."""
-        found = await self._connection.execute(_ALL_KNOWN, {"names": names})
+        found = self._connection.execute(_ALL_KNOWN, {"names": names})
         return {row.name: rows.known(row) for row in found}
 
-    async def sequences(
-        self, names: Sequence[NormalizedName]
-    ) -> dict[tuple[NormalizedName, str], int]:
+    def sequences(self, names: Sequence[NormalizedName]) -> dict[tuple[NormalizedName, str], int]:
         """The newest event of every file of these projects, by project and filename."""
-        found = await self._connection.execute(_SEQUENCES, {"names": names})
+        found = self._connection.execute(_SEQUENCES, {"names": names})
         return {(project, filename): sequence for project, filename, sequence in found}
 
-    async def refold(self, project: Project) -> Standing | None:
-        """The project's standing, from all the files of its generation."""
-        found = await self._connection.execute(
-            _CANDIDATES, {"name": project.name, "generation": project.generation}
-        )
-        column = found.scalars().all()
-        return await asyncio.to_thread(lambda: newest.fold(rows.candidates(column)))
+    def refold(self, every: Iterable[Project]) -> dict[NormalizedName, Standing | None]:
+        """The standing of each project, from all the files of its generation."""
+        generations = {project.name: project.generation for project in every}
+        found = self._connection.execute(_CANDIDATES, {"names": list(generations)}).all()
 
-    async def standing(self, known: Known, held: Held | None, file: File | None) -> Standing | None:
+        def fold() -> dict[NormalizedName, Standing | None]:
+            standings: dict[NormalizedName, Standing | None] = dict.fromkeys(generations)
+            for name, those in groupby(found, key=lambda row: row.project):
+                column = [row.candidate for row in those if row.generation == generations[name]]
+                standings[name] = newest.fold(rows.candidates(column))
+            return standings
+
+        return self._aside(fold)
+
+    def standing(self, known: Known, held: Held | None, file: File | None) -> Standing | None:
         """The project's standing with ``file`` (None: forgotten) in the place of ``held``.
 
         Reckoned from this file alone, unless what it replaces may have been the newest.
@@ -100,73 +136,94 @@ class Writing:
         standing, generation = known.standing, known.facts.generation
         before = held.candidate if held is not None and held.generation == generation else None
         if before and not (standing and newest.outshone(standing, before)):
-            return await self.refold(known.facts)
+            return self.refold([known.facts])[known.facts.name]
         if file is None or file.generation != generation:
             return standing
         return newest.joined(standing, newest.candidate(file))
 
-    async def put_file(self, file: File, *, fresh: bool) -> None:
+    def put_file(self, file: File, *, fresh: bool) -> None:
         """Write the file: a fresh one, or over its row."""
         row = rows.file_row(file)
         if fresh:
-            await self._connection.execute(insert(files), row)
+            self._connection.execute(insert(files), row)
         else:
             row |= {"of": file.project, "this": file.filename}
-            await self._connection.execute(_UPDATE_FILE, row)
+            self._connection.execute(_UPDATE_FILE, row)
 
-    async def put_project(
+    def put_project(
         self, facts: Project, serial: int, standing: Standing | None, *, fresh: bool = False
     ) -> None:
         """Write the project: a fresh one, or over its row."""
         row = rows.project_row(facts, serial, standing)
         if fresh:
-            await self._connection.execute(insert(projects), row)
+            self._connection.execute(insert(projects), row)
         else:
-            await self._connection.execute(_UPDATE_PROJECT, row | {"this": facts.name})
+            self._connection.execute(_UPDATE_PROJECT, row | {"this": facts.name})
 
-    async def add_projects(self, fresh: Iterable[tuple[Project, int, Standing | None]]) -> None:
+    def add_projects(self, fresh: Iterable[tuple[Project, int, Standing | None]]) -> None:
         """Write many fresh projects: facts, serial, standing."""
-        await self._many(insert(projects), (rows.project_row(*one) for one in fresh))
+        self._many(insert(projects), (rows.project_row(*one) for one in fresh))
 
-    async def add_files(self, fresh: Iterable[File]) -> None:
+    def put_projects(self, those: Iterable[tuple[Project, int, Standing | None]]) -> None:
+        """The same over the rows of projects that are known."""
+        every = (rows.project_row(*one) | {"this": one[0].name} for one in those)
+        self._many(_UPDATE_PROJECT, every)
+
+    def add_files(self, fresh: Iterable[File]) -> None:
         """Write many fresh files."""
-        await self._many(insert(files), map(rows.file_row, fresh))
+        self._many(insert(files), map(rows.file_row, fresh))
 
-    async def drop_files(self, keys: Iterable[tuple[NormalizedName, str]]) -> None:
+    def drop_files(self, keys: Iterable[tuple[NormalizedName, str]]) -> None:
         """Remove files, by project and filename."""
-        await self._many(_DROP_FILE, ({"of": name, "this": filename} for name, filename in keys))
+        self._many(_DROP_FILE, ({"of": name, "this": filename} for name, filename in keys))
 
-    async def drop_project(self, name: NormalizedName) -> None:
+    def drop_project(self, name: NormalizedName) -> None:
         """Remove the project and all its files."""
-        await self._connection.execute(delete(files).where(files.c.project == name))
-        await self._connection.execute(delete(projects).where(projects.c.name == name))
+        self._connection.execute(delete(files).where(files.c.project == name))
+        self._connection.execute(delete(projects).where(projects.c.name == name))
 
-    async def drop_all(self) -> None:
-        """Remove every project, file and change."""
-        for table in (projects, files, changes):
-            await self._connection.execute(delete(table))
+    def drop_all(self) -> None:
+        """Remove every project and file, so many at once that no statement takes long."""
+        after: str | None = ""
+        while after is not None:
+            after = self._connection.execute(_STRETCH, {"after": after}).scalar()
+            for table, name in ((files, files.c.project), (projects, projects.c.name)):
+                stretch = delete(table) if after is None else delete(table).where(name <= after)
+                self._connection.execute(stretch)
 
-    async def note(self, name: str, value: int) -> None:
-        """Set one of the facts about the cache itself."""
-        await self._connection.execute(_UPDATE_META, {"this": name, "value": value})
+    def begin_anew(self) -> None:
+        """Show only later changes; it is not built. Changes that nobody shows any more go."""
+        row = {"built": 0, "since": self.serial, "caught": self.serial}
+        self._connection.execute(_UPDATE_LAYOUT, row)
+        self._connection.execute(_SHOWN_BY_NONE)
 
-    async def finish(self) -> None:
+    def say_built(self, caught: int) -> None:
+        """It is complete: nothing below the serial ``caught`` is missing."""
+        later = case((layouts.c.caught < caught, caught), else_=layouts.c.caught)
+        self._connection.execute(_UPDATE_LAYOUT.values(built=1, caught=later))
+
+    def finish(self) -> None:
         """Write the changes."""
-        await self._many(insert(changes), map(rows.change_row, self._given))
+        self._many(
+            insert(history), (rows.change_row(one) | {"layout": LAYOUT} for one in self._given)
+        )
 
-    async def _many(self, statement: Executable, values: Iterable[dict[str, object]]) -> None:
+    def store_serial(self) -> None:
+        """Write the serial that is the newest now."""
+        self._connection.execute(_UPDATE_SERIAL, {"value": self.serial})
+
+    def _many(self, statement: Executable, values: Iterable[dict[str, object]]) -> None:
         left = iter(values)
         while batch := list(islice(left, _ROWS)):
-            await self._connection.execute(statement, batch)
+            self._connection.execute(statement, batch)
 
 
-@asynccontextmanager
-async def writing(engine: AsyncEngine) -> AsyncIterator[Writing]:
-    """Begin, and commit in the end: all of it or nothing."""
-    async with engine.begin() as connection:
-        before = (await connection.execute(_LOCK)).scalar_one()
-        write = Writing(connection, before)
-        yield write
-        await write.finish()
-        if write.serial != before:
-            await write.note("serial", write.serial)
+@contextmanager
+def writing(connection: Connection, aside: Aside) -> Iterator[Writing]:
+    """Lock; in the end write what the transaction that ``connection`` is in has given."""
+    before = connection.execute(_LOCK).scalar_one()
+    write = Writing(connection, before, aside)
+    yield write
+    write.finish()
+    if write.serial != before:
+        write.store_serial()

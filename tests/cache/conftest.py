@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import plugins
 from app.cache.base import Cache
+from tests.servers import mariadb, postgresql
+
+SHARED = ("sqlite", "postgresql", "mariadb")
+"""Those that several processes may open."""
+
+
+async def execute(url: str, *statements: str) -> list[tuple[object, ...]]:
+    """Statements of somebody else; the rows of the last one that has any."""
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    found: list[tuple[object, ...]] = []
+    try:
+        async with engine.connect() as connection:
+            for statement in statements:
+                result = await connection.execute(text(statement))
+                if result.returns_rows:
+                    found = [tuple(row) for row in result.all()]
+    finally:
+        await engine.dispose()
+    return found
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     """A SQLite cache that nobody has opened yet, in a folder that does not exist."""
     return f"sqlite+aiosqlite:///{tmp_path}/not yet/here/cache.db"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def cache(request: pytest.FixtureRequest, url: str) -> AsyncIterator[Cache]:
+async def place(kind: str, sqlite_url: str) -> AsyncIterator[str]:
+    """The URL of an empty cache that nobody has opened yet."""
+    servers = {"postgresql": postgresql.database, "mariadb": mariadb.database}
+    if kind not in servers:
+        yield {"memory": "memory:", "sqlite": sqlite_url}[kind]
+        return
+    database: AbstractAsyncContextManager[str] = servers[kind]()
+    async with database as url:
+        yield url
+
+
+@pytest.fixture(params=SHARED)
+async def url(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[str]:
+    """The URL of each that several processes may open."""
+    async for found in place(request.param, sqlite_url):
+        yield found
+
+
+@pytest.fixture(params=["memory", *SHARED])
+async def cache(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[Cache]:
     """An empty cache of each kind."""
-    where = {"memory": "memory:", "sqlite": url}[request.param]
-    async with plugins.backend("cache", where)(where, {}) as opened:
-        yield opened
+    async for where in place(request.param, sqlite_url):
+        async with plugins.backend("cache", where)(where, {}) as opened:
+            yield opened

@@ -1,6 +1,7 @@
 """A process that saves files: ``python -m tests.cache.writer URL NAME COUNT``.
 
-Prints the serial of each save once it has returned; a COUNT of 0 never ends.
+Two tasks of it write. Prints the serial of each save once it has returned; a COUNT of 0 never
+ends.
 """
 
 from __future__ import annotations
@@ -10,18 +11,25 @@ import sys
 from itertools import count
 
 from app.cache import sql
+from app.cache.base import Cache
 from tests.contracts.cache import ALPHA, CHANGE, make_change, make_file, make_project
 
 
-async def write(url: str, name: str, total: int) -> None:
+async def main(url: str, name: str, total: int) -> None:
     """Save one version after the other."""
-    async with sql.connect(url, {}) as cache:
+    async with sql.connect(url, {}) as cache, asyncio.TaskGroup() as group:
         await cache.save_project(make_project(), CHANGE)
-        for n in range(total) if total else count():
-            file = make_file(f"{n}+{name}")
-            change = make_change(project=ALPHA, filename=file.filename)
-            print(await cache.save(file, change), flush=True)
+        for task in range(2):
+            group.create_task(write(cache, f"{name}.{task}", total))
+
+
+async def write(cache: Cache, name: str, total: int) -> None:
+    """One of the two."""
+    for n in range(total) if total else count():
+        file = make_file(f"{n}+{name}")
+        change = make_change(project=ALPHA, filename=file.filename)
+        print(await cache.save(file, change), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(write(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
