@@ -131,7 +131,9 @@ class Settings(BaseModel):
     inspectors: int = Field(default=2, ge=1, le=64)
     legacy_metadata: bool = False
 
-    url_expires: Duration = timedelta(minutes=5)
+    url_expires: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(days=7))] = (
+        timedelta(minutes=5)
+    )
     page_memory: Size = 256 * 2**20
     page_refresh: Duration = timedelta(seconds=0.5)
     stale_limit: Duration = timedelta(minutes=10)

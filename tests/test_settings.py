@@ -94,6 +94,8 @@ def test_a_value_in_its_spellings(
         ("max_file_size", "big"),
         ("max_file_size", "0"),
         ("url_expires", "-5"),
+        ("url_expires", "9 s"),
+        ("url_expires", "8 d"),
         ("url_expires", "soon"),
         ("trusted_proxies", "10.0.0.1/8"),
         ("trusted_proxies", "proxy.example"),

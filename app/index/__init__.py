@@ -76,6 +76,11 @@ class Index:
             raise errors.ProjectNotFound(name)
         return project
 
+    async def present(self, name: NormalizedName) -> Project:
+        """The same as of now, whatever is at hand: for whoever is about to change it."""
+        self._known.drop(name)
+        return await self.project(name)
+
     async def generation(self, name: NormalizedName) -> str | None:
         """The generation that grants are bound to; None where the name is free."""
         project = await self._known.outline(name)
@@ -178,7 +183,7 @@ class Index:
 
     async def delete_project(self, name: NormalizedName, actor: Actor) -> None:
         """Delete a project and all that is in it; the name may be claimed anew."""
-        await self.project(name)
+        await self.present(name)
         await self._curator.delete_project(name, actor)
 
     async def restore_project(self, name: NormalizedName, actor: Actor) -> Project:

@@ -66,9 +66,15 @@ class Known:
             return self._stale_one(name)
 
     async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
-        """What Cache.outline answers, perhaps with more files in it."""
+        """What Cache.outline answers, perhaps with more files in it.
+
+        A file that is not known is asked for: another process may have listed it a moment ago
+        to the very client that asks for it now.
+        """
         if self._at_hand(name):
-            return self._kept[name]
+            project = self._kept[name]
+            if filename is None or (project is not None and project.find(filename) is not None):
+                return project
         try:
             return await self._cache.outline(name, filename)
         except errors.CacheUnavailable:

@@ -95,7 +95,7 @@ async def yank_release(
     base: BaseUrlDep,
 ) -> list[FileDetail]:
     """Yank every file of a release, or take that back."""
-    files = (await index.project(project)).release(version)
+    files = (await index.present(project)).release(version)
     if not files:
         raise errors.ReleaseNotFound(project, version)
     return [FileDetail.of(file, base) for file in await _yank(index, files, change, manager)]
@@ -162,7 +162,7 @@ async def list_changes(
 
 async def _published(index: IndexDep, project: NormalizedName, filename: str) -> File:
     """The file, also of a project in quarantine: managers act on it."""
-    for file in (await index.project(project)).published:
+    for file in (await index.present(project)).published:
         if file.filename == filename:
             return file
     raise errors.FileNotFound(project, filename)
