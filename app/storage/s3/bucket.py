@@ -22,7 +22,7 @@ from app.storage.s3 import metadata as user_metadata
 from app.storage.s3.client import Client
 from app.storage.s3.downloads import Download
 from app.storage.s3.failures import Refused
-from app.storage.s3.uploads import Upload, collected, finished, part_size
+from app.storage.s3.uploads import PART, Upload, collected, finished, part_size
 
 BATCH = 1000
 """Keys that one request can remove."""
@@ -40,19 +40,29 @@ Sign = Callable[[str, datetime, timedelta], Awaitable[str | None]]
 class S3Storage:
     """Storage in a bucket, below ``prefix``; ``sign`` says where clients get a key.
 
-    ``by_folder``: the store's order of keys is that of folders.
+    ``by_folder``: the store's order of keys is that of folders. ``part``: how long the parts of
+    a large object are at the least, in bytes.
     """
 
-    def __init__(self, client: Client, prefix: str, sign: Sign, *, by_folder: bool = False) -> None:
-        self._client = client
+    def __init__(
+        self,
+        client: Client,
+        prefix: str,
+        sign: Sign,
+        *,
+        by_folder: bool = False,
+        part: int = PART,
+    ) -> None:
+        self.client = client
+        self.sign = sign
         self._prefix = prefix
-        self._sign = sign
+        self._part = part
         self._by_folder = by_folder
         self._alone = [asyncio.Lock() for _ in range(LOCKS)]
 
     async def create(self, key: str, content: bytes) -> bool:
         name = self._prefix + keys.check(key)
-        if self._client.options.create_only:
+        if self.client.options.create_only:
             return await self._create(key, name, content, IfNoneMatch="*")
         async with self._alone[hash(key) % len(self._alone)]:
             return await self._found(key) is None and await self._create(key, name, content)
@@ -70,18 +80,19 @@ class S3Storage:
         checksum = Checksum(key, size=size, sha256=sha256)
         attempt = str(ULID())
         kept: dict[str, Any] = {
-            **self._client.kept(blob=True),
+            **self.client.kept(blob=True),
             "Metadata": user_metadata.written(metadata or {}, attempt=attempt, sha256=sha256),
         }
-        if size > part_size(size):
-            if not await Upload(self._client, name, kept).run(content, size, checksum):
+        part = part_size(size, self._part)
+        if size > part:
+            if not await Upload(self.client, name, kept).run(content, part, checksum):
                 found = await self._found(key)
                 if found is None or not user_metadata.wrote(found, attempt):
                     raise errors.StorageUnavailable(f"The storage lost the upload of {key}")
             return
         body = await collected(content, checksum)
-        sums = self._client.verified(body.getvalue(), sha256)
-        put = self._client.ask("put_object", size=size, Key=name, Body=body, **kept, **sums)
+        sums = self.client.verified(body.getvalue(), sha256)
+        put = self.client.ask("put_object", size=size, Key=name, Body=body, **kept, **sums)
         body.seek(0)
         await finished(put)
 
@@ -94,7 +105,7 @@ class S3Storage:
             if await self._found(key) is None:
                 raise errors.KeyNotFound(key)
             return
-        download = Download(self._client, key, self._prefix + key, start, end)
+        download = Download(self.client, key, self._prefix + key, start, end)
         async with aclosing(download.chunks()) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -112,14 +123,14 @@ class S3Storage:
         )
 
     async def url(self, key: str, *, filename: str, expires_in: timedelta) -> str | None:
-        return await self._sign(self._prefix + keys.check(key), datetime.now(UTC), expires_in)
+        return await self.sign(self._prefix + keys.check(key), datetime.now(UTC), expires_in)
 
     async def delete(self, key: str) -> None:
-        await self._client.ask("delete_object", Key=self._prefix + keys.check(key))
+        await self.client.ask("delete_object", Key=self._prefix + keys.check(key))
 
     async def delete_many(self, many: Sequence[str]) -> None:
         names = [self._prefix + keys.check(key) for key in many]
-        if self._client.options.checksums == "sha256":
+        if self.client.options.checksums == "sha256":
             size, delete = BATCH, self._delete_batch
         else:  # the SDK sends a checksum with a batch, whatever it is told
             size, delete = 1, self._delete_one
@@ -134,7 +145,7 @@ class S3Storage:
 
     async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
         keys.check_prefix(prefix)
-        listed = listing.ascending(self._client, self._prefix + prefix, by_folder=self._by_folder)
+        listed = listing.ascending(self.client, self._prefix + prefix, by_folder=self._by_folder)
         async for found in listed:
             if key := found["Key"].removeprefix(self._prefix):
                 yield Stored(
@@ -150,14 +161,14 @@ class S3Storage:
         parameters: dict[str, Any] = {
             "Key": name,
             "Metadata": user_metadata.written({}, attempt=attempt, sha256=sha256),
-            **self._client.kept(blob=False),
-            **self._client.verified(content, sha256),
+            **self.client.kept(blob=False),
+            **self.client.verified(content, sha256),
             **only,
         }
         turn = 0
         while True:
             try:
-                await self._client.ask(
+                await self.client.ask(
                     "put_object", size=len(content), Body=BytesIO(content), **parameters
                 )
                 return True
@@ -176,27 +187,27 @@ class S3Storage:
     async def _found(self, key: str) -> dict[str, Any] | None:
         """What HEAD says of the key; None where it is not there."""
         try:
-            return await self._client.ask("head_object", Key=self._prefix + key)
+            return await self.client.ask("head_object", Key=self._prefix + key)
         except Refused as refused:
             if refused.status != 404:
                 raise
         # That answer has no body, so it may mean the bucket.
         try:
-            opened = await self._client.ask("get_object", Key=self._prefix + key, Range="bytes=0-0")
+            opened = await self.client.ask("get_object", Key=self._prefix + key, Range="bytes=0-0")
         except Refused as refused:
             if refused.absent:
                 return None
             raise
         opened["Body"].close()
-        return await self._client.ask("head_object", Key=self._prefix + key)
+        return await self.client.ask("head_object", Key=self._prefix + key)
 
     async def _delete_one(self, names: list[str]) -> None:
         [name] = names
-        await self._client.ask("delete_object", Key=name)
+        await self.client.ask("delete_object", Key=name)
 
     async def _delete_batch(self, names: list[str]) -> None:
         objects = [{"Key": name} for name in names]
-        answer = await self._client.ask(
+        answer = await self.client.ask(
             "delete_objects",
             Delete={"Objects": objects, "Quiet": True},
             ChecksumAlgorithm="SHA256",

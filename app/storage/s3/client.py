@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from contextlib import suppress
 from typing import Any
+
+import aiohttp
 
 from app.storage.options.s3 import S3Options
 from app.storage.s3.failures import translated
@@ -35,10 +38,17 @@ class Client:
         """
         with translated():
             async with asyncio.timeout(self.patience + size / SLOWEST):
-                answer: dict[str, Any] = await getattr(self._sdk, operation)(
-                    Bucket=self.bucket, **parameters
-                )
-                return answer
+                for _ in range(self.options.attempts - 1):
+                    # The SDK does not ask again where an error's body broke off.
+                    with suppress(aiohttp.ClientPayloadError):
+                        return await self._asked(operation, parameters)
+                return await self._asked(operation, parameters)
+
+    async def _asked(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = await getattr(self._sdk, operation)(
+            Bucket=self.bucket, **parameters
+        )
+        return answer
 
     def kept(self, *, blob: bool) -> dict[str, str]:
         """How a new object is to be kept; ``blob`` says that it is not of the journal."""

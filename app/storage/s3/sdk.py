@@ -15,6 +15,7 @@ from aiobotocore.credentials import (
     AioRefreshableCredentials,
 )
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.handlers import add_expect_header
 
 from app import errors
 from app.storage.options.s3 import S3Options
@@ -68,6 +69,8 @@ async def _made(bucket: str, options: S3Options) -> Made:
     credentials = await _credentials(session, options)
     presigner, region = await _presigner(session, bucket, options)
     client = await _client(session, options).__aenter__()
+    # Nothing bounds how long aiohttp waits for "100 Continue".
+    client.meta.events.unregister("before-call.s3", add_expect_header)
     return Made(
         client=client,
         credentials=credentials,

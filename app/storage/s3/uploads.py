@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def part_size(size: int) -> int:
-    """How long all parts but the last are: whole MiB, and few enough parts."""
+def part_size(size: int, least: int = PART) -> int:
+    """How long all parts but the last are: ``least``, or so many MiB that they are few enough."""
     mib = 2**20
-    return max(PART, -(-size // (PARTS * mib)) * mib)
+    return least if size <= PARTS * least else -(-size // (PARTS * mib)) * mib
 
 
 async def finished(work: Coroutine[Any, Any, T]) -> T:
@@ -67,14 +67,14 @@ class Upload:
         self._parts: list[dict[str, Any]] = []
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def run(self, content: AsyncIterator[bytes], size: int, checksum: Checksum) -> bool:
-        """Send the bytes and let them be seen; False where nobody knows whether they are.
+    async def run(self, content: AsyncIterator[bytes], length: int, checksum: Checksum) -> bool:
+        """Send parts of this length, and let them be seen; False where nobody knows whether.
 
         Otherwise, whatever is raised, nothing of them stays.
         """
         await finished(self._begin())
         try:
-            await self._send(content, part_size(size), checksum)
+            await self._send(content, length, checksum)
             checksum.verify()
             return await finished(self._complete())
         except BaseException:
