@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import logging
 import time
@@ -10,16 +11,22 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from ulid import ULID
 
 from app import errors
 from app.storage.gcs import connect, listing, uploads
 from app.storage.gcs.bucket import Bucket
+from app.storage.gcs.client import Client
 from app.storage.gcs.failures import Failed
+from app.storage.options.gcs import GCSOptions
+from app.storage.place import Place
 from tests.contracts.storage import chunks, content, listed, put
 from tests.servers import gcs
 from tests.servers.faults import FaultProxy, between
 from tests.servers.gcs import GCSServer
+from tests.servers.gcs_front import CARELESS
 from tests.servers.plans import Answer, Fault, Rule
 
 CHUNK = uploads.CHUNK
@@ -84,6 +91,29 @@ class TestPut:
         found = await bucket.head("a/b")
         assert found is not None
         assert found.size == size
+
+    async def test_five_gibibytes(self, bucket: Bucket) -> None:
+        """The last chunks of a body beyond 4 GiB are numbered as those of any other."""
+        size = 5 * 2**30 + 7
+        ranges: list[str] = []
+
+        async def store(request: web.Request) -> web.Response:
+            ranges.append(request.headers["Content-Range"])
+            kept = int(ranges[-1].partition("-")[2].partition("/")[0]) + 1
+            if kept == size:
+                return web.json_response({})
+            return web.Response(status=308, headers={"Range": f"bytes=0-{kept - 1}"})
+
+        application = web.Application(client_max_size=2 * CHUNK)
+        application.add_routes([web.put("/upload", store)])
+        async with TestServer(application) as listening:
+            session = uploads.Session(bucket._client, str(listening.make_url("/upload")), size)
+            session._kept = size - 7 - CHUNK
+            assert await session.send(bytes(CHUNK)) is None
+            assert await session.send(bytes(7)) == {}
+        first, last = ranges
+        assert first == "bytes 5360320512-5368709119/5368709127"
+        assert last == "bytes 5368709120-5368709126/5368709127"
 
     @pytest.mark.parametrize("parts", [[b"small"], LARGE], ids=["small", "large"])
     async def test_fixed_metadata(self, server: GCSServer, prefix: str, parts: list[bytes]) -> None:
@@ -183,6 +213,20 @@ class TestPut:
         with pytest.raises(errors.StorageUnavailable, match="MD5"):
             await put(bucket, "a/b", *LARGE)
         assert await listed(bucket) == []
+
+    async def test_a_store_that_takes_spoiled_bytes(
+        self, bucket: Bucket, proxy: FaultProxy, prefix: str
+    ) -> None:
+        """What a store kept though it was told another MD5 is removed again."""
+        options = GCSOptions(endpoint_url=proxy.url)
+        session = bucket._client._storage.session.session
+        client = Client(options, CARELESS, bucket._client.token, session)
+        careless = Bucket(client, Place(CARELESS, f"{prefix}/"), options, None)
+        rule = proxy.plan = Rule(Fault.SPOILED, target="upload_id", times=1)
+        with pytest.raises(errors.StorageUnavailable, match="other bytes than were sent"):
+            await put(careless, "a/b", *LARGE)
+        assert rule.hits == 1
+        assert await listed(careless) == []
 
     async def test_tries_are_bounded(
         self, server: GCSServer, bucket: Bucket, proxy: FaultProxy, prefix: str
@@ -393,6 +437,27 @@ class TestGet:
             await content(bucket, "a/b")
         with pytest.raises(errors.StorageUnavailable):
             await bucket.delete("a/b")
+
+    async def test_answers_that_are_no_answers(self, bucket: Bucket, proxy: FaultProxy) -> None:
+        """The page of some proxy on the way is not taken for what the store says."""
+        proxy.plan = Rule(Answer(200, "OK", body=b"<html>sign in"))
+        with pytest.raises(errors.StorageUnavailable):
+            await bucket.head("a/b")
+        with pytest.raises(errors.StorageUnavailable):
+            await listed(bucket)
+        with pytest.raises(errors.StorageUnavailable):
+            await put(bucket, "a/b", *LARGE)
+
+    async def test_bytes_that_others_compressed(self, bucket: Bucket, prefix: str) -> None:
+        """What lies compressed in the store is handed out as it lies there, all of it."""
+        compressed = gzip.compress(b"content" * 1000)
+        resource = {"name": f"{prefix}/a/b", "contentType": "x/y", "contentEncoding": "gzip"}
+        await uploads.whole(bucket._client, resource, compressed, {})
+        found = await bucket.head("a/b")
+        assert found is not None
+        assert found.size == len(compressed)
+        assert await content(bucket, "a/b") == compressed
+        assert await content(bucket, "a/b", start=10, end=20) == compressed[10:20]
 
     async def test_a_get_left_early(self, bucket: Bucket) -> None:
         """Whoever stops reading leaves no connection behind."""

@@ -21,6 +21,14 @@ from tests.servers.gcs_front import CARELESS, FORBIDDEN
 from tests.servers.gcs_identity import BRIEF_LIFE, TAKEN
 from tests.servers.plans import Fault, Rule, nothing
 
+FROM_AWS = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/pool",
+    "subject_token_type": "urn:ietf:params:aws:token-type:aws4_request",
+    "token_url": "http://127.0.0.1:9/",
+    "credential_source": {"environment_id": "aws1"},
+}
+
 
 @pytest.fixture
 def server() -> GCSServer:
@@ -69,8 +77,12 @@ async def test_a_bucket_that_cannot_be_used(server: GCSServer, bucket: str, says
         ({"type": "service_account", "client_email": "x"}, "private_key missing"),
         ({"private_key": "garbled"}, "private key cannot be read"),
         ({"private_key": "EC"}, "no RSA key"),
-        ({"client_email": "no@body.example"}, "credentials were refused"),
+        (
+            {"client_email": "no@body.example"},
+            "credentials gave no token: Google answers 400: invalid_grant",
+        ),
         ({"type": "external_account"}, "cannot be used"),
+        (FROM_AWS, "aws credential_source is not supported"),
     ],
 )
 @pytest.mark.parametrize("named", ["option", "environment"])

@@ -61,11 +61,12 @@ class Bucket:
     async def create(self, key: str, content: bytes) -> bool:
         name = self._name(key)
         attempt = str(ULID())
+        md5 = hashlib.md5(content, usedforsecurity=False)
         resource = {
             "name": name,
             "contentType": _TYPE,
             "cacheControl": _NEVER,
-            "md5Hash": _md5(content),
+            "md5Hash": base64.b64encode(md5.digest()).decode(),
             "metadata": {ATTEMPT: attempt},
         }
         params = {"ifGenerationMatch": "0", **self._params}
@@ -105,7 +106,8 @@ class Bucket:
             checksum.update(chunk)
             body += chunk
         checksum.verify()
-        resource["md5Hash"] = _md5(body)
+        md5 = await asyncio.to_thread(hashlib.md5, body, usedforsecurity=False)
+        resource["md5Hash"] = base64.b64encode(md5.digest()).decode()
         await uploads.settled(uploads.whole(self._client, resource, body, self._params))
 
     async def get(
@@ -197,7 +199,3 @@ def _carried(metadata: Mapping[str, str]) -> bool:
     except UnicodeEncodeError:
         return False
     return size <= MAX_METADATA and "" not in metadata and ATTEMPT not in metadata
-
-
-def _md5(content: bytes | bytearray) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -73,10 +73,11 @@ class Token(auth.Token):
             if self.access_token and time.time() < self.access_token_refresh_after:
                 logger.warning("The credentials for Google were not renewed: %s", failed)
                 return
-            raise Failed(f"The credentials were refused: {failed}", status=failed.status) from None
+            text = f"The credentials gave no token: {failed}"
+            raise Failed(text, status=failed.status) from None
         except (LookupError, TypeError, ValueError, OSError) as error:
             why = f"{type(error).__name__}: {error}"[:100]
-            raise Failed(f"The credentials gave no token ({why})", status=400) from None
+            raise Failed(f"The credentials gave no token: {why}", status=400) from None
 
     async def _get_subject_token(self, credential_source: dict[str, Any], timeout: int) -> str:
         # The parent reads the file in the event loop, and knows no format of it but text.

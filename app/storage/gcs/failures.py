@@ -49,6 +49,8 @@ def translated(who: str) -> Iterator[None]:
         raise Failed(f"{who} did not answer in time") from None
     except aiohttp.ClientConnectorError as error:
         raise Failed(f"{who} cannot be reached at {error.host}:{error.port}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise Failed(f"{who} answers with no JSON") from None
     except (aiohttp.ClientError, OSError) as error:
         raise Failed(f"The connection to {who} broke ({type(error).__name__})") from None
 

@@ -69,7 +69,7 @@ async def _require_token(client: Client) -> None:
                 "PYPICLOUD_GCS__SERVICE_ACCOUNT_FILE or GOOGLE_APPLICATION_CREDENTIALS; "
                 f"the metadata server gave none ({failed})"
             ) from None
-        if failed.status:
+        if failed.status in (400, 401, 403, 404):
             raise errors.Misconfigured(str(failed)) from None
         raise
 

@@ -111,7 +111,7 @@ class Session:
                 if not failed.transient or failures + 1 >= self._client.attempts:
                     raise
                 await pause(failures + 1)
-                done = await self._client.tried(lambda: self._put(memoryview(b""), headers))
+                done = await self._client.tried(lambda: self._put(memoryview(b""), {}))
             if done is not None or (self._kept == end < self._size):
                 return done
             if not start <= self._kept <= end:
@@ -153,21 +153,23 @@ async def streamed(
     The last bytes go when all were verified, for they commit. Nothing is left of an upload that
     fails.
     """
+    # In a thread: a chunk takes as long as some hundred requests.
     md5 = hashlib.md5(usedforsecurity=False)
     held = bytearray()
     session: Session | None = None
     try:
         async for chunk in source.content:
             source.checksum.update(chunk)
-            md5.update(chunk)
             held += chunk
             while len(held) > CHUNK:
                 if session is None:
                     session = await settled(Session.begin(client, resource, source.size, params))
-                await session.send(bytes(held[:CHUNK]))
+                piece = bytes(memoryview(held)[:CHUNK])
+                await asyncio.gather(session.send(piece), asyncio.to_thread(md5.update, piece))
                 del held[:CHUNK]
         source.checksum.verify()
         assert session is not None  # noqa: S101  # there was more than a chunk
+        await asyncio.to_thread(md5.update, bytes(held))
         await settled(_commit(client, session, bytes(held), md5.digest()))
     except BaseException:
         if session is not None:
