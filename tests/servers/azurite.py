@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import trustme
 from azure.core.exceptions import AzureError, ResourceExistsError
@@ -132,3 +136,69 @@ def _make_container(url: str, verify: str | bool) -> None:
             return
         except AzureError as error:
             raise ConnectionError(str(error)) from error
+
+
+class IdentityEndpoint(ThreadingHTTPServer):
+    """What a platform gives a service to ask who it is: hands out tokens of Azurite's Entra ID.
+
+    ``life`` is that of the next tokens in seconds, None for none at all; ``given`` counts them.
+    """
+
+    daemon_threads = True
+    SECRET = "endpoint-secret"
+
+    def __init__(self) -> None:
+        self.life: int | None = 3600
+        self.given = 0
+        super().__init__(("127.0.0.1", 0), _Asked)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that tell azure-identity of it."""
+        return {
+            "IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.server_address[1]}/msi/token",
+            "IDENTITY_HEADER": self.SECRET,
+            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+        }
+
+
+class _Asked(BaseHTTPRequestHandler):
+    server: IdentityEndpoint
+
+    def do_GET(self) -> None:  # the library's name
+        """Give a token for what is asked."""
+        endpoint = self.server
+        if self.headers["X-IDENTITY-HEADER"] != endpoint.SECRET or endpoint.life is None:
+            self._say(403, {"statusCode": 403, "message": "no token for you"})
+            return
+        endpoint.given += 1
+        [audience] = parse_qs(urlsplit(self.path).query)["resource"]
+        granted = {
+            "access_token": token(life=endpoint.life, audience=audience),
+            "expires_on": str(int(time.time()) + endpoint.life),
+            "resource": audience,
+            "token_type": "Bearer",
+        }
+        self._say(200, granted)
+
+    def _say(self, status: int, answer: Mapping[str, object]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def identity_endpoint() -> Iterator[IdentityEndpoint]:
+    """One under way."""
+    with IdentityEndpoint() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

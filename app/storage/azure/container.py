@@ -38,6 +38,7 @@ READING = timedelta(minutes=20)
 
 _TYPE = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable"
+_NEW = ContentSettings(content_type=_TYPE, cache_control="no-store")
 _TAKEN = (409, 412)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _VALUE = re.compile(r"[!-~]([ -~]*[!-~])?\Z")
@@ -66,18 +67,24 @@ class Container:
     async def create(self, key: str, content: bytes) -> bool:
         name = self._name(key)
         attempt = str(ULID())
-        settings = ContentSettings(content_type=_TYPE, cache_control="no-store")
-        try:
-            await self._requests.upload(
-                name, bytes(content), settings, {ATTEMPT: attempt}, create=True
-            )
-        except Failed as failed:
-            if failed.status not in _TAKEN:
-                raise
+        taken: Failed | None = None
+        for _ in range(self._requests.attempts):
+            try:
+                await self._requests.upload(
+                    name, bytes(content), _NEW, {ATTEMPT: attempt}, create=True
+                )
+            except Failed as failed:
+                if failed.status not in _TAKEN:
+                    raise
+                taken = failed
+            else:
+                return True
             # It may be ours: answers get lost, and requests are tried again.
             found = await self._requests.properties(name)
-            return found is not None and (found.metadata or {}).get(ATTEMPT) == attempt
-        return True
+            if found is not None:
+                return bool(found.metadata.get(ATTEMPT) == attempt)
+        assert taken is not None  # noqa: S101  # there is one attempt at least
+        raise taken
 
     async def put(
         self,
@@ -136,18 +143,15 @@ class Container:
         failures: list[BaseException] = []
         for start in range(0, len(names), BATCH):
             batch = names[start : start + BATCH]
-            try:
-                if len(batch) > 1 and await self._requests.delete_batch(batch):
-                    continue
-            except Failed as failed:
-                if failed.transient:
-                    failures.append(failed)
-                    continue
-            # Not every store and not every SAS token knows batches; and some blobs may stay.
+            if len(batch) > 1 and await self._requests.delete_batch(batch):
+                continue
+            # Not every store takes batches, nor with every SAS token; and some blobs may stay.
             outcomes = await asyncio.gather(
                 *map(self._requests.delete, batch), return_exceptions=True
             )
             failures += [outcome for outcome in outcomes if outcome is not None]
+            if all(isinstance(o, Failed) and o.status == 0 for o in outcomes):
+                break  # nobody is there
         if failures:
             raise failures[0]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aiohttp
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 
 from app import errors
 
@@ -61,8 +61,6 @@ def translated() -> Iterator[None]:
 
 
 def _refused(error: HttpResponseError) -> Failed:
-    if error.status_code is None and isinstance(error, ClientAuthenticationError):
-        return Failed(f"Entra ID gives no token: {one_line(error.message)}", status=401)
     code = getattr(error, "error_code", None) or ""
     return answered(
         error.status_code or 0, str(getattr(code, "value", code)), error.message.split("\n")[0]

@@ -11,8 +11,9 @@ from typing import Any
 
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
 
-from app.storage.azure.failures import Failed, translated
+from app.storage.azure.failures import Failed, one_line
 
 SCOPE = "https://storage.azure.com/.default"
 EARLY = 300.0
@@ -61,12 +62,15 @@ class Identity(AsyncTokenCredential):
         await self.close()
 
     async def _ask(self, *scopes: str, **options: Any) -> AccessToken:
-        with translated():
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    return await self._credential.get_token(*scopes, **options)
-            except TimeoutError:
-                raise Failed("Entra ID gives no token in time", status=401) from None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._credential.get_token(*scopes, **options)
+        except TimeoutError:
+            raise Failed("Entra ID gives no token in time", status=401) from None
+        except AzureError as error:
+            raise Failed(
+                f"Entra ID gives no token: {one_line(error.message)}", status=401
+            ) from None
 
 
 @asynccontextmanager

@@ -96,15 +96,16 @@ async def _require_token(identity: Identity) -> None:
 
 async def _signer(account: Account, requests: Requests) -> Signer | None:
     """Who signs URLs: the account's key, else a key that our identity is given; None if nobody."""
+    container = requests.container.container_name
     if account.key is not None:
-        return KeySigner(account, requests.container.container_name)
+        return KeySigner(account, container)
     if account.sas is not None:
         logger.warning(
             "Nobody signs URLs: a SAS token cannot, so the bytes of all files go through this"
             " service; an account key or a managed identity can"
         )
         return None
-    signer = DelegationSigner(account, requests)
+    signer = DelegationSigner(account, container, requests.delegation_key)
     try:
         await signer.key(datetime.now(UTC))
     except Failed as failed:
@@ -137,7 +138,7 @@ def _explained(failed: Failed, account: Account, container: str) -> Exception:
             f"There is no container {container!r} in {account.name}; make it, or name another:"
             f" {failed}"
         )
-    if failed.code in ("AuthenticationFailed", "InvalidAuthenticationInfo") or failed.status == 401:
+    if failed.status == 401 or "failed to authenticate" in str(failed):
         return errors.Misconfigured(
             f"{WHO} does not believe who we are (a wrong or rotated key, another account, "
             f"or a wrong clock): {failed}"

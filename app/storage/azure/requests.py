@@ -144,7 +144,7 @@ class Requests:
                 raise
 
     async def delete_batch(self, names: Sequence[str]) -> bool:
-        """Remove up to 256 blobs in one request: whether all of them are gone."""
+        """Remove up to 256 blobs in one request: whether all of them are gone. Tries once."""
 
         async def batch() -> bool:
             parts = await self.container.delete_blobs(
@@ -152,7 +152,10 @@ class Requests:
             )
             return all([_is_gone(part) async for part in parts])
 
-        return await self.tried(batch, len(names) * 1024)
+        try:
+            return await self._once(batch, len(names) * 1024)
+        except Failed:
+            return False
 
     async def page(self, prefix: str, following: str | None = None, size: int = PAGE) -> Page:
         """A page of the list of blobs, with their metadata."""

@@ -7,6 +7,7 @@ that all processes agree upon.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -15,7 +16,6 @@ from azure.storage.blob import UserDelegationKey, generate_blob_sas
 
 from app.storage.azure.account import Account
 from app.storage.azure.failures import Failed
-from app.storage.azure.requests import Requests
 
 PERIOD = timedelta(hours=12)
 """How long URLs are signed with one delegation key; it lives for another period, and MARGIN."""
@@ -23,6 +23,10 @@ MARGIN = timedelta(minutes=15)
 """How much earlier it begins, for clocks that differ."""
 AGAIN = timedelta(minutes=1)
 """How long after a failure the next key is asked for."""
+
+
+Fetch = Callable[[datetime, datetime], Awaitable[UserDelegationKey]]
+"""Asks Azure for a key that is good from the first moment to the second."""
 
 
 class Signer(Protocol):
@@ -55,9 +59,10 @@ class KeySigner:
 class DelegationSigner:
     """Signs with a key that Azure gives to an identity, for some hours: user delegation."""
 
-    def __init__(self, account: Account, requests: Requests) -> None:
+    def __init__(self, account: Account, container: str, fetch: Fetch) -> None:
         self._account = account
-        self._requests = requests
+        self._container = container
+        self._fetch = fetch
         self._key: UserDelegationKey | None = None
         self._ends = self._renewed = datetime.min.replace(tzinfo=UTC)
         self._asking = asyncio.Lock()
@@ -66,7 +71,7 @@ class DelegationSigner:
         key = await self.key(datetime.now(UTC))
         return generate_blob_sas(
             self._account.name,
-            self._requests.container.container_name,
+            self._container,
             name,
             user_delegation_key=key,
             permission="r",
@@ -94,5 +99,5 @@ class DelegationSigner:
             now.timestamp() // PERIOD.total_seconds() * PERIOD.total_seconds(), UTC
         )
         ends = begins + 2 * PERIOD + MARGIN
-        self._key = await self._requests.delegation_key(begins - MARGIN, ends)
+        self._key = await self._fetch(begins - MARGIN, ends)
         self._ends, self._renewed = ends, begins + PERIOD
