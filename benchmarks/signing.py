@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import boto3
+from azure.storage.blob import generate_blob_sas
 from botocore.config import Config
 from botocore.signers import CloudFrontSigner
 from cryptography.hazmat.primitives import hashes
@@ -28,13 +29,16 @@ from cryptography.hazmat.primitives.serialization import (
 from gcloud.aio.auth import Token
 from gcloud.aio.storage import Blob, Bucket, Storage
 
+from app.storage.azure.account import Account
+from app.storage.azure.signing import KeySigner
 from app.storage.cloudfront_policy import Signer
-from app.storage.gcs.signing import KeySigner, signed_url
+from app.storage.gcs import signing as gcs_signing
 from app.storage.sigv4 import Credentials, Presigner
 from benchmarks.report import Figure, parser, show
 
 KEY = "blobs/demo/01JDG1TTR9QZ5TPFZ3N4K6X8YB/demo-1.0-py3-none-any.whl"
 EMAIL = "packages@demo.iam.gserviceaccount.com"
+AZURE_KEY = "QUFB" * 21 + "QUE="
 LIFE = timedelta(minutes=5)
 SECONDS = 0.5
 """How long each signer is measured."""
@@ -112,13 +116,33 @@ def gcs() -> Iterator[Case]:
     account = {"type": "service_account", "client_email": EMAIL, "private_key": pem}
     token = Token(service_file=io.StringIO(json.dumps(account)), scopes=["none"])
     blob = Blob(Bucket(Storage(token=token), "packages"), KEY, {"size": 0})
-    signer = KeySigner(EMAIL, key)
+    signer = gcs_signing.KeySigner(EMAIL, key)
     origin = "https://storage.googleapis.com"
     yield Case(
         "GCS",
-        lambda: finished(signed_url(signer, origin, "packages", KEY, datetime.now(UTC), LIFE)),
+        lambda: finished(
+            gcs_signing.signed_url(signer, origin, "packages", KEY, datetime.now(UTC), LIFE)
+        ),
         lambda: finished(blob.get_signed_url(int(LIFE.total_seconds()))),
         "a tenth",
+    )
+
+
+def azure() -> Iterator[Case]:
+    """SAS tokens by the account's key; ours is the SDK's signer."""
+    account = Account("packages", "https://packages.blob.core.windows.net", key=AZURE_KEY)
+    signer = KeySigner(account, "packages")
+    yield Case(
+        "Azure",
+        lambda: finished(signer.sas(KEY, datetime.now(UTC) + LIFE)),
+        lambda: generate_blob_sas(
+            account.name,
+            "packages",
+            KEY,
+            account_key=account.key,
+            permission="r",
+            expiry=datetime.now(UTC) + LIFE,
+        ),
     )
 
 
@@ -132,7 +156,7 @@ def finished(work: Coroutine[None, None, str]) -> str:
     raise AssertionError("it waits for something")
 
 
-CASES: tuple[Callable[[], Iterator[Case]], ...] = (s3, cloudfront, gcs)
+CASES: tuple[Callable[[], Iterator[Case]], ...] = (s3, cloudfront, gcs, azure)
 """One function for each store; whatever it opens stays open while its cases are measured."""
 
 
