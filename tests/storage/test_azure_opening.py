@@ -220,31 +220,48 @@ class TestFolders:
 
     async def test_lists_are_sorted_and_folders_no_keys(self, server: AzuriteServer) -> None:
         """Where the account has folders, lists come in another order, and have them in it."""
-        blobs = "".join(
-            f"<Blob><Name>hns/{name}</Name><Properties><Content-Length>0</Content-Length>"
-            "<Last-Modified>Tue, 24 Nov 2026 00:00:00 GMT</Last-Modified><Etag>0x1</Etag>"
-            f"<BlobType>BlockBlob</BlobType></Properties>{metadata}</Blob>"
-            for name, metadata in [
-                ("a", "<Metadata><hdi_isfolder>true</hdi_isfolder></Metadata>"),
-                ("a/b", ""),
-                ("a-b", ""),
-                ("A", ""),
-            ]
-        )
-        page = f"<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker /></EnumerationResults>"
+        page = listing("a", "a/b", "a-b", "A", folders=("a",))
         xml = ("Content-Type: application/xml",)
         with between(server.port) as proxy:
             options = server.options | {"account_url": f"{proxy.url}/{ACCOUNT}"}
             about = Answer(200, "OK", ("x-ms-is-hns-enabled: true",))
             proxy.plan = Rule(about, target="restype=account")
             async with connect(f"{URL}/hns", options) as storage:
-                proxy.plan = Rule(Answer(200, "OK", xml, page.encode()), target="comp=list")
+                proxy.plan = Rule(Answer(200, "OK", xml, page), target="comp=list")
+                assert await listed(storage) == ["A", "a-b", "a/b"]
                 assert await listed(storage) == ["A", "a-b", "a/b"]
                 folder = ("x-ms-meta-hdi_isfolder: true", "ETag: 0x1", "x-ms-blob-type: BlockBlob")
                 proxy.plan = Rule(Answer(200, "OK", folder), method="GET|HEAD")
                 assert await storage.head("a") is None
                 with pytest.raises(errors.KeyNotFound):
                     await content(storage, "a")
+
+    async def test_where_nobody_may_ask(self, server: AzuriteServer) -> None:
+        """A list out of order is no answer; all that follow are sorted."""
+        xml = ("Content-Type: application/xml",)
+        page = listing("b", "a")
+        with between(server.port) as proxy:
+            options = server.options | {"account_url": f"{proxy.url}/{ACCOUNT}"}
+            proxy.plan = Rule(Answer(403, "Forbidden"), target="restype=account")
+            async with connect(f"{URL}/hns", options) as storage:
+                proxy.plan = Rule(Answer(200, "OK", xml, page), target="comp=list")
+                with pytest.raises(errors.StorageUnavailable, match="lists out of order"):
+                    await listed(storage)
+                assert await listed(storage) == ["a", "b"]
+
+
+def listing(*names: str, folders: tuple[str, ...] = ()) -> bytes:
+    """What a store answers that lists these names below ``hns/``."""
+    blobs = "".join(
+        f"<Blob><Name>hns/{name}</Name><Properties><Content-Length>0</Content-Length>"
+        "<Last-Modified>Tue, 24 Nov 2026 00:00:00 GMT</Last-Modified><Etag>0x1</Etag>"
+        "<BlobType>BlockBlob</BlobType></Properties>"
+        + ("<Metadata><hdi_isfolder>true</hdi_isfolder></Metadata>" if name in folders else "")
+        + "</Blob>"
+        for name in names
+    )
+    page = f"<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker /></EnumerationResults>"
+    return page.encode()
 
 
 async def test_the_log_has_no_secrets(

@@ -18,7 +18,7 @@ from app import errors
 from app.models import Stored
 from app.storage import keys, window
 from app.storage.azure.account import Account
-from app.storage.azure.failures import Failed
+from app.storage.azure.failures import WHO, Failed
 from app.storage.azure.reading import FOLDER, Reading
 from app.storage.azure.requests import LARGEST, Requests
 from app.storage.azure.signing import Signer
@@ -83,8 +83,7 @@ class Container:
             found = await self._requests.properties(name)
             if found is not None:
                 return bool(found.metadata.get(ATTEMPT) == attempt)
-        assert taken is not None  # noqa: S101  # there is one attempt at least
-        raise taken
+        raise taken or AssertionError("there is one attempt at least")
 
     async def put(
         self,
@@ -158,7 +157,12 @@ class Container:
     async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
         keys.check_prefix(prefix)
         if self._ordered:
+            last = ""
             async for stored in self._listed(prefix):
+                if stored.key < last:
+                    self._ordered = False  # not everybody may ask about folders at the start
+                    raise Failed(f"{WHO} lists out of order; it will be sorted from now on")
+                last = stored.key
                 yield stored
             return
         for stored in sorted([s async for s in self._listed(prefix)], key=lambda s: s.key):
@@ -172,8 +176,8 @@ class Container:
         return await self._requests.open(self._url(self._account.url, name, sas), headers)
 
     def _url(self, origin: str, name: str, query: str) -> str:
-        path = f"{origin}/{quote(self._place.bucket)}/{quote(name, safe='/~')}"
-        return f"{path}?{query}" if query else path
+        path = f"{quote(self._place.bucket)}/{quote(name, safe='/~')}"
+        return f"{origin}/{path}{query and '?'}{query}"
 
     def _name(self, key: str) -> str:
         return f"{self._place.prefix}{keys.check(key)}"
