@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
@@ -80,9 +82,10 @@ def fill_folder(folder: Path) -> Mapping[str, str]:
     return {}
 
 
-def fill_bucket(folder: Path) -> Mapping[str, str]:
-    """A bucket of PyPICloud, in both of its layouts."""
-    server, prefix = s3.seaweed(), str(ULID())
+@contextmanager
+def connected() -> Iterator[Any]:
+    """boto3, at the server of buckets."""
+    server = s3.seaweed()
     client = boto3.client(
         "s3",
         endpoint_url=server.endpoint_url,
@@ -91,11 +94,18 @@ def fill_bucket(folder: Path) -> Mapping[str, str]:
         aws_secret_access_key=server.secret_access_key,
         config=Config(s3={"addressing_style": "path"}),
     )
-    for number, each in enumerate(OLDS):
-        key = each.key("plain" if number % 2 else "hashed")
-        write_object(client, s3.BUCKET, f"{prefix}/{key}", each)
+    yield client
     client.close()
-    return {**server.environment, "PYPICLOUD_STORAGE": f"s3://{s3.BUCKET}/{prefix}"}
+
+
+def fill_bucket(folder: Path) -> Mapping[str, str]:
+    """A bucket of PyPICloud, in both of its layouts."""
+    prefix = str(ULID())
+    with connected() as client:
+        for number, each in enumerate(OLDS):
+            key = each.key("plain" if number % 2 else "hashed")
+            write_object(client, s3.BUCKET, f"{prefix}/{key}", each)
+    return {**s3.seaweed().environment, "PYPICLOUD_STORAGE": f"s3://{s3.BUCKET}/{prefix}"}
 
 
 @pytest.fixture(scope="module", params=[fill_folder, fill_bucket], ids=["folder", "s3"])
@@ -163,4 +173,15 @@ def test_new_releases_stand_beside_the_old(site: Site, sandbox: Sandbox) -> None
     uploaded = twine(sandbox, folder, site.server, UPLOADER)
     assert uploaded.status == 0, str(uploaded)
     assert len(site.server.hashes("adopted-leaf")) == 4
+    if "PYPICLOUD_STORAGE" in site.variables:
+        prefix = site.variables["PYPICLOUD_STORAGE"].rpartition("/")[2]
+        assert recorded_names(f"{prefix}/blobs/adopted-leaf/") == ["adopted-leaf"] * 2
     assert site.adopt("--apply") == [f"{len(OLDS)} adopted before."]
+
+
+def recorded_names(prefix: str) -> list[str]:
+    """The projects that object metadata names, for PyPICloud to read."""
+    with connected() as client:
+        found = client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix)["Contents"]
+        heads = [client.head_object(Bucket=s3.BUCKET, Key=each["Key"]) for each in found]
+    return [head["Metadata"]["name"] for head in heads if "name" in head["Metadata"]]
