@@ -95,14 +95,28 @@ def write_journal(folder: Path, *, projects: int, files: int) -> int:
     return written
 
 
-async def write_cache(url: str, *, projects: int, files: int) -> None:
-    """Fill a cache, as complete."""
-    change = Change(action="reindex", time=datetime.now(UTC), actor=ADMIN)
-    every = enumerate(chains(projects, files), start=1)
+def projects(number: int, *, files: int) -> Iterator[Project]:
+    """What ``chains`` add up to; the serials are those of one after the other."""
+    for serial, each in enumerate(chains(number, files), start=1):
+        yield replace(each.project(), serial=serial)
+
+
+def described(project: Project, summary: str) -> Project:
+    """The project, with this summary in each of its files."""
+    return replace(project, files=tuple(replace(file, summary=summary) for file in project.files))
+
+
+def change(action: str) -> Change:
+    """One of now, by the admin."""
+    return Change(action=action, time=datetime.now(UTC), actor=ADMIN)
+
+
+async def write_cache(url: str, *, number: int, files: int) -> None:
+    """Fill a cache, as complete, with so many projects."""
+    every = projects(number, files=files)
     async with sql.connect(url, {}) as cache:
         while some := list(islice(every, 1000)):
-            batch = [replace(each.project(), serial=serial) for serial, each in some]
-            await cache.restore(batch, change)
+            await cache.restore(some, change("reindex"))
         await cache.set_built()
 
 
@@ -113,7 +127,7 @@ def cache_url(folder: Path) -> str:
 
 def fill_cache(folder: Path, *, projects: int, files: int) -> None:
     """``write_cache`` where ``server.serve`` finds it."""
-    asyncio.run(write_cache(cache_url(folder), projects=projects, files=files))
+    asyncio.run(write_cache(cache_url(folder), number=projects, files=files))
 
 
 def _file(project: NormalizedName, generation: str, release: int) -> tuple[str, bytes]:

@@ -1,0 +1,98 @@
+"""Searching 100,000 projects, in each kind of cache: names and summaries, found often or never.
+
+The plain scan of Python over the lines of the list stands beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from app.cache.base import Cache, Query
+from app.cache.match import matches
+from app.models import Project
+from benchmarks import caches, filled
+from benchmarks.report import Figure, parser, say, show
+
+_TEXT = """
+fast simple typed async small client server parser library toolkit for with and the of your data
+cloud storage package index python http json table chart model test plugin wrapper modern pure
+native binding command line framework schema query cache queue stream
+"""
+WORDS = _TEXT.split()
+QUERIES = {
+    "a name, found once": Query(names=("project-04711",)),
+    "part of a name, found often": Query(names=("99",)),
+    "a word of summaries, found seldom": Query(summaries=("zebra",)),
+    "a word of summaries, found often": Query(summaries=("stream",)),
+    "two words": Query(summaries=("stream", "zebra"), operator="and"),
+    "two characters": Query(summaries=("zq",)),
+    "nothing": Query(names=("nowhere",), summaries=("nowhere",)),
+}
+LIMIT = 100
+
+
+def main() -> None:
+    """Measure."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--projects", type=int, default=100_000)
+    arguments.add_argument("--times", type=int, default=7, help="of each search (7)")
+    arguments.add_argument("kinds", nargs="*", help=f"of {caches.KINDS}; all")
+    chosen = arguments.parse_args()
+    figures = asyncio.run(_all(caches.chosen(chosen.kinds), chosen.projects, chosen.times))
+    show("cache_search", figures, as_json=chosen.json)
+
+
+async def _all(kinds: Sequence[str], projects: int, times: int) -> list[Figure]:
+    figures: list[Figure] = []
+    async with caches.servers():
+        for kind in kinds:
+            say(f"{kind}: filling it with {projects} projects")
+            async with caches.opened(kind) as cache:
+                await fill(cache, projects)
+                figures += await _searches(kind, cache, times)
+    return figures
+
+
+async def fill(cache: Cache, projects: int) -> None:
+    """So many projects of one file, each with a summary of some words."""
+    change = filled.change("reindex")
+    made = _described(projects)
+    while some := [project for _, project in zip(range(1000), made, strict=False)]:
+        await cache.restore(some, change)
+
+
+def _described(projects: int) -> Iterator[Project]:
+    choose = random.Random(4711)
+    for number, project in enumerate(filled.projects(projects, files=1)):
+        words = choose.choices(WORDS, k=choose.randint(4, 14))
+        rare = [] if number % 1000 else ["zebra"]
+        yield filled.described(project, " ".join([*words, *rare]).capitalize())
+
+
+async def _searches(kind: str, cache: Cache, times: int) -> list[Figure]:
+    figures = []
+    for label, query in QUERIES.items():
+        seconds = []
+        for _ in range(times):
+            began = time.perf_counter()
+            found = await cache.search(query, limit=LIMIT)
+            seconds.append(time.perf_counter() - began)
+        figures.append(Figure(f"{kind}: {label} ({len(found)})", median(seconds) * 1000, "ms"))
+    began = time.perf_counter()
+    lines = await cache.projects()
+    figures.append(Figure(f"{kind}: the whole list", (time.perf_counter() - began) * 1000, "ms"))
+    began = time.perf_counter()
+    query = QUERIES["a word of summaries, found seldom"]
+    sum(matches(query, line) for line in lines)
+    figures.append(
+        Figure(f"{kind}: a scan of it in Python", (time.perf_counter() - began) * 1000, "ms")
+    )
+    return figures
+
+
+if __name__ == "__main__":
+    main()
