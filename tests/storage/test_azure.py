@@ -15,6 +15,7 @@ from app import errors
 from app.models import Stored
 from app.storage.azure import connect
 from app.storage.azure.container import MAX_METADATA, Container
+from app.storage.azure.listing import parse
 from app.storage.azure.requests import LARGEST, PAGE
 from app.storage.azure.uploads import BLOCK, UNDER_WAY
 from tests.contracts.storage import chunks, content, listed, put
@@ -476,3 +477,24 @@ async def test_snapshots_go_with_their_blob(
     await asyncio.to_thread(snapshot)
     await container.delete("a/b")
     assert await container.head("a/b") is None
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"<a><Blobs><Blob/></Blobs></a>"])
+async def test_what_is_no_list(container: Container, proxy: FaultProxy, body: bytes) -> None:
+    """An answer that is no list of blobs is no empty storage."""
+    proxy.plan = Rule(Answer(200, "OK", ("Content-Type: application/xml",), body))
+    with pytest.raises(errors.StorageUnavailable, match="answers with no list"):
+        await listed(container)
+
+
+def test_names_that_xml_cannot_hold() -> None:
+    """They come encoded, and are decoded."""
+    properties = (
+        "<Properties><Content-Length>3</Content-Length><Etag>0x1</Etag>"
+        "<Last-Modified>Tue, 24 Nov 2026 00:00:00 GMT</Last-Modified></Properties>"
+    )
+    names = '<Name Encoded="true">a%01b</Name>', "<Name>a%01b</Name>"
+    blobs = "".join(f"<Blob>{name}{properties}</Blob>" for name in names)
+    page = parse(f"<R><Blobs>{blobs}</Blobs><NextMarker>m</NextMarker></R>".encode())
+    assert [found.name for found in page.blobs] == ["a\x01b", "a%01b"]
+    assert page.following == "m"

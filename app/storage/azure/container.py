@@ -19,6 +19,7 @@ from app.models import Stored
 from app.storage import keys, window
 from app.storage.azure.account import Account
 from app.storage.azure.failures import WHO, Failed
+from app.storage.azure.listing import Found, described
 from app.storage.azure.reading import FOLDER, Reading
 from app.storage.azure.requests import LARGEST, Requests
 from app.storage.azure.signing import Signer
@@ -124,7 +125,7 @@ class Container:
 
     async def head(self, key: str) -> Stored | None:
         found = _blob(await self._requests.properties(self._name(key)))
-        return _stored(key, found) if found else None
+        return _stored(key, described(found)) if found else None
 
     async def url(self, key: str, *, filename: str, expires_in: timedelta) -> str | None:
         name = self._name(key)
@@ -188,8 +189,8 @@ class Container:
             page = await self._requests.page(self._place.prefix + prefix, following)
             for found in page.blobs:
                 # Consoles make an empty blob for a folder: the prefix itself is no key.
-                key = str(found.name).removeprefix(self._place.prefix)
-                if key and _blob(found) is not None:
+                key = found.name.removeprefix(self._place.prefix)
+                if key and FOLDER not in found.metadata:
                     yield _stored(key, found)
             following = page.following
             if following is None:
@@ -227,13 +228,13 @@ def _blob(found: BlobProperties | None) -> BlobProperties | None:
     return None if found is None or FOLDER in (found.metadata or {}) else found
 
 
-def _stored(key: str, found: BlobProperties) -> Stored:
-    metadata = dict(found.metadata or {})
+def _stored(key: str, found: Found) -> Stored:
+    metadata = dict(found.metadata)
     metadata.pop(ATTEMPT, None)
     return Stored(
         key=key,
         size=found.size,
-        modified=found.last_modified.astimezone(UTC),
+        modified=found.modified.astimezone(UTC),
         etag=found.etag.strip('"'),
         metadata=metadata,
     )

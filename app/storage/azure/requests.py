@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple, TypeVar, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import aiohttp
-from azure.core.async_paging import AsyncPageIterator
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.pipeline.transport import AsyncHttpResponse
-from azure.storage.blob import BlobBlock, BlobProperties, ContentSettings, UserDelegationKey
+from azure.storage.blob import (
+    BlobBlock,
+    BlobProperties,
+    ContentSettings,
+    UserDelegationKey,
+    generate_container_sas,
+)
 from azure.storage.blob.aio import BlobServiceClient, LinearRetry
 from yarl import URL
 
 from app.storage.azure.account import Account
 from app.storage.azure.failures import Failed, answered, translated
 from app.storage.azure.identity import Identity
-from app.storage.azure.transport import Transport
+from app.storage.azure.listing import Page, parse
+from app.storage.azure.transport import Transport, verified_by
 from app.storage.options.azure import AzureOptions
 
 PAUSE = 0.2
@@ -29,19 +34,12 @@ PAUSE = 0.2
 SLOWEST = 2**16
 """Bytes a second that a body must at least come forward."""
 PAGE = 1000
-BRIEF = 2**17
-"""Bytes that are hashed at once: a fifth of a millisecond."""
+LISTING = timedelta(minutes=15)
+"""How long a signature lives that asks for a page."""
 LARGEST = 2**23
 """Bytes of an upload in one request."""
 
 T = TypeVar("T")
-
-
-class Page(NamedTuple):
-    """Some of the blobs of a list; ``following`` is where the next ones begin."""
-
-    blobs: Sequence[BlobProperties]
-    following: str | None
 
 
 class Requests:
@@ -56,6 +54,7 @@ class Requests:
         identity: Identity | None,
     ) -> None:
         self.attempts = options.attempts
+        self._account = account
         self._session = session
         self._identity = identity
         connect = options.connect_timeout.total_seconds()
@@ -90,7 +89,7 @@ class Requests:
     ) -> None:
         """Write a blob in one request, which the store verifies by MD5."""
         blob = self.container.get_blob_client(name)
-        verified = await _verified(body)
+        verified = await verified_by(body)
         await self.tried(
             lambda: blob.upload_blob(
                 body,
@@ -106,7 +105,7 @@ class Requests:
     async def stage(self, name: str, block: str, body: bytes) -> None:
         """Send a block of a blob, which the store verifies by MD5, and keeps out of sight."""
         blob = self.container.get_blob_client(name)
-        headers = await _verified(body)
+        headers = await verified_by(body)
         await self.tried(
             lambda: blob.stage_block(block, body, length=len(body), headers=dict(headers)),
             len(body),
@@ -166,17 +165,25 @@ class Requests:
     async def page(self, prefix: str, following: str | None = None, size: int = PAGE) -> Page:
         """A page of the list of blobs, with their metadata."""
 
-        async def one() -> Page:
-            pages = cast(
-                "AsyncPageIterator[BlobProperties]",
-                self.container.list_blobs(
-                    name_starts_with=prefix or None, include=["metadata"], results_per_page=size
-                ).by_page(continuation_token=following),
+        query = {"restype": "container", "comp": "list", "include": "metadata"}
+        query |= {"maxresults": str(size), "prefix": prefix, "marker": following or ""}
+        sas = self._account.sas
+        if self._account.key is not None:
+            sas = generate_container_sas(
+                self._account.name,
+                self.container.container_name,
+                account_key=self._account.key,
+                permission="l",
+                expiry=datetime.now(UTC) + LISTING,
             )
-            blobs = [blob async for blob in await anext(pages)]
-            return Page(blobs, pages.continuation_token or None)
+        asked = urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
+        url = f"{self._account.url}/{quote(self.container.container_name)}?{asked}"
 
-        return await self.tried(one, size * 1024)
+        async def one() -> bytes:
+            async with await self.open(f"{url}&{sas}" if sas else url, {}) as response:
+                return await response.read()
+
+        return await asyncio.to_thread(parse, await self.tried(one, size * 1024))
 
     async def delegation_key(self, begins: datetime, ends: datetime) -> UserDelegationKey:
         """A key that signs in the name of our identity."""
@@ -219,16 +226,6 @@ class Requests:
             # aiohttp's time-outs begin when all is sent; a stalled upload would wait for ever.
             async with asyncio.timeout(self._patience + size / SLOWEST):
                 return await request()
-
-
-async def _verified(body: bytes) -> dict[str, str]:
-    """The header by which the store verifies a body; the SDK would hash it in the event loop."""
-    hashed = asyncio.to_thread(_md5, body) if len(body) > BRIEF else None
-    return {"Content-MD5": await hashed if hashed else _md5(body)}
-
-
-def _md5(body: bytes) -> str:
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 def _credential(account: Account, identity: Identity | None) -> Any:
