@@ -104,7 +104,7 @@ class FaultProxy:
                     await connection.exchange(head, fault)
                 finally:
                     self._busy -= 1
-        except (Ended, *wire.CLOSED):
+        except (Ended, asyncio.CancelledError, *wire.CLOSED):
             pass
         finally:
             self._open.discard(writer)

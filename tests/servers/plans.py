@@ -96,6 +96,15 @@ class Rule:
         return self.fault
 
 
+def first(rules: Sequence[Plan]) -> Plan:
+    """The plan that follows the first of these that has something for a request."""
+
+    def plan(request: Request) -> Injected | None:
+        return next((fault for rule in rules if (fault := rule(request)) is not None), None)
+
+    return plan
+
+
 @dataclass
 class Seeded:
     """The plan that every ``1 / rate``-th request on average has one of the faults."""
