@@ -6,6 +6,8 @@ It keeps objects and uploads of one bucket in memory, verifies nothing, and is i
 from __future__ import annotations
 
 import hashlib
+import re
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 Headers = Mapping[str, str]
 
@@ -61,13 +63,15 @@ class SmallStore:
     uploads: dict[str, dict[int, int]] = field(default_factory=dict)
     """The sizes of the parts of what is under way."""
     instead: Callable[[Asked], Told | None] = lambda asked: None
+    by_folder: bool = False
+    """Whether it lists ``a/b`` before ``a-b``."""
     lives: timedelta = timedelta(hours=1)
     """What credentials of its STS live."""
     tokens: int = 0
     """How many it gave."""
     busy: int = 0
     busiest: int = 0
-    """Parts that came at once, at the most."""
+    """Requests that came at once, at the most."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -93,7 +97,7 @@ class SmallStore:
             return self._sts(asked)
         _, _, key = asked.path[1:].partition("/")
         if not key:
-            return self._list(asked) if asked.method == "GET" else Told(200, b"<DeleteResult/>")
+            return self._list(asked) if asked.method == "GET" else self._delete_many(asked)
         if asked.method == "POST" or "uploadId" in asked.query:
             return self._multipart(key, asked)
         if asked.method == "DELETE":
@@ -117,6 +121,11 @@ class SmallStore:
         modified = {"Last-Modified": formatdate(usegmt=True), "ETag": f'"{_etag(content)}"'}
         return Told(200, content, {**kept, **modified})
 
+    def _delete_many(self, asked: Asked) -> Told:
+        for key in re.findall(rb"<Key>(.*?)</Key>", asked.body):
+            self.objects.pop(unescape(key.decode()), None)
+        return Told(200, b"<DeleteResult/>")
+
     def _multipart(self, key: str, asked: Asked) -> Told:
         upload = asked.query.get("uploadId", "")
         if asked.method == "DELETE":
@@ -133,14 +142,17 @@ class SmallStore:
         return Told(200, b'<R><ETag>"whole-1"</ETag></R>')
 
     def _list(self, asked: Asked) -> Told:
-        """All keys below the prefix, a few a page, in the order of their characters."""
+        """All keys below the prefix, a thousand a page at the most, in the store's order."""
+        order: Callable[[str], Any] = (lambda key: key.split("/")) if self.by_folder else str
         prefix, delimiter = asked.query.get("prefix", ""), asked.query.get("delimiter", "")
         after = asked.query.get("continuation-token") or asked.query.get("start-after", "")
         found: dict[str, bool] = {}
-        for key in sorted(self.objects):
+        for key in sorted(self.objects, key=order):
+            if not key.startswith(prefix) or order(key) <= order(after):
+                continue
             head, cut, _ = key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
             name = prefix + head + cut if cut else key
-            if key.startswith(prefix) and name > after:
+            if not cut or not after.startswith(name) or "start-after" in asked.query:
                 found[name] = bool(cut)
         limit = int(asked.query.get("max-keys", "1000"))
         page = list(found.items())[:limit]
@@ -189,7 +201,7 @@ def small_store() -> Iterator[SmallStore]:
 
         def _answer(self) -> None:
             with store.lock:
-                store.busy += self.command == "PUT"
+                store.busy += 1
                 store.busiest = max(store.busiest, store.busy)
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             parts = urlsplit(self.path)
@@ -198,7 +210,7 @@ def small_store() -> Iterator[SmallStore]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             told = store.answer(Asked(self.command, unquote(parts.path), query, headers, body))
             with store.lock:
-                store.busy -= self.command == "PUT"
+                store.busy -= 1
             self.send_response(told.status)
             for name, value in told.headers.items():
                 self.send_header(name, value)
@@ -215,6 +227,10 @@ def small_store() -> Iterator[SmallStore]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # a client may go away
+                super().handle_error(request, client_address)  # type: ignore[arg-type]  # as given
 
     with Server(("127.0.0.1", 0), Answer) as server:
         store.url = f"http://127.0.0.1:{server.server_port}"

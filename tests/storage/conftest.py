@@ -14,8 +14,8 @@ from app.storage.base import Storage
 from tests.servers import azurite as azure
 from tests.servers import gcs, s3
 
-BACKENDS = ("memory", "file", "gcs_front", "azurite", "cloudfront")
-LASTING = ("file", "gcs_front", "azurite")
+BACKENDS = ("memory", "file", "gcs_front", "seaweed", "ministack", "azurite", "cloudfront")
+LASTING = ("file", "gcs_front", "seaweed", "azurite")
 
 
 class Place(NamedTuple):

@@ -57,7 +57,7 @@ class S3Storage:
         self.sign = sign
         self._prefix = prefix
         self._part = part
-        self._by_folder = by_folder
+        self.by_folder = by_folder
         self._alone = [asyncio.Lock() for _ in range(LOCKS)]
 
     async def create(self, key: str, content: bytes) -> bool:
@@ -93,7 +93,6 @@ class S3Storage:
         body = await collected(content, checksum)
         sums = self.client.verified(body.getvalue(), sha256)
         put = self.client.ask("put_object", size=size, Key=name, Body=body, **kept, **sums)
-        body.seek(0)
         await finished(put)
 
     async def get(
@@ -145,9 +144,18 @@ class S3Storage:
 
     async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
         keys.check_prefix(prefix)
-        listed = listing.ascending(self.client, self._prefix + prefix, by_folder=self._by_folder)
-        async for found in listed:
-            if key := found["Key"].removeprefix(self._prefix):
+        begin = self._prefix + prefix
+        last = ""
+        async with aclosing(
+            listing.ascending(self.client, begin, by_folder=self.by_folder)
+        ) as listed:
+            async for found in listed:
+                key = found["Key"].removeprefix(self._prefix)
+                if not key:
+                    continue
+                if key <= last:
+                    raise errors.StorageUnavailable("The storage lists keys out of their order")
+                last = key
                 yield Stored(
                     key=key,
                     size=found["Size"],

@@ -40,11 +40,13 @@ class Client:
             async with asyncio.timeout(self.patience + size / SLOWEST):
                 for _ in range(self.options.attempts - 1):
                     # The SDK does not ask again where an error's body broke off.
-                    with suppress(aiohttp.ClientPayloadError):
+                    with suppress(aiohttp.ClientPayloadError, aiohttp.ServerTimeoutError):
                         return await self._asked(operation, parameters)
                 return await self._asked(operation, parameters)
 
     async def _asked(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if "Body" in parameters:
+            parameters["Body"].seek(0)
         answer: dict[str, Any] = await getattr(self._sdk, operation)(
             Bucket=self.bucket, **parameters
         )

@@ -88,6 +88,20 @@ class Upload:
             "create_multipart_upload", Key=self._key, **self._kept, **algorithm
         )
         self._id = begun["UploadId"]
+        if begun["ResponseMetadata"].get("RetryAttempts"):
+            await self._abort_others()
+
+    async def _abort_others(self) -> None:
+        """Abort what was begun by attempts of the SDK whose answers were lost."""
+        try:
+            listed = await self._client.ask("list_multipart_uploads", Prefix=self._key)
+            for upload in listed.get("Uploads", ()):
+                if upload["Key"] == self._key and upload["UploadId"] != self._id:
+                    await self._client.ask(
+                        "abort_multipart_upload", Key=self._key, UploadId=upload["UploadId"]
+                    )
+        except errors.StorageUnavailable as error:
+            logger.warning("An upload that was begun twice may stay in the bucket: %s", error)
 
     async def _send(self, content: AsyncIterator[bytes], length: int, checksum: Checksum) -> None:
         body = BytesIO()
@@ -124,7 +138,6 @@ class Upload:
         sums = self._client.verified(view, hashlib.sha256(view).hexdigest())
         size = len(view)
         view.release()
-        body.seek(0)
         sent = await self._client.ask(
             "upload_part",
             size=size,
