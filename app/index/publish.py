@@ -51,6 +51,9 @@ class Publisher:
             self._journal.project(distribution.project),
             self._journal.records(distribution.project, distribution.filename),
         )
+        if records:
+            # Its name may have been claimed after it was looked at, and the file published.
+            project = await self._journal.project(distribution.project)
         if project is not None:
             claims.refuse_closed(project)
         if records:

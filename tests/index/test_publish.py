@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from app import errors
 from app.index import Index, pending
-from app.models import File, Kind, Status
+from app.models import File, Kind, Status, Stored
+from app.storage.memory import MemoryStorage
 from tests.index.places import ALICE, Make, Place
 
 
@@ -53,6 +55,25 @@ class TestPublish:
         assert not again.new
         assert again.file == first.file
         assert await keys(place) == before
+
+    async def test_i3_overtaken_between_two_looks(self, place: Place, make: Make) -> None:
+        """The same bytes succeed also where a rival publishes them while we look at the name."""
+        rival = asyncio.Event()
+
+        class Slow(MemoryStorage):
+            async def scan(self, prefix: str = "") -> AsyncIterator[Stored]:
+                if prefix.endswith(".whl/"):
+                    await rival.wait()
+                async for stored in super().scan(prefix):
+                    yield stored
+
+        storage = Slow()
+        ours = asyncio.create_task(Index(storage, place.cache).publish(make(), ALICE))
+        await asyncio.sleep(0.01)  # the name is looked at, and free
+        other = MemoryStorage(storage._held)
+        assert (await Index(other, place.cache).publish(make(), ALICE)).new
+        rival.set()
+        assert not (await ours).new
 
     async def test_upl_4_other_bytes_are_refused(self, place: Place, make: Make) -> None:
         """Other bytes under the same filename are refused, and nothing of them stays."""
