@@ -206,6 +206,23 @@ class StorageContract:
             await task
         await self._unchanged(storage, before)
 
+    async def test_put_cancelled_before_its_source_hangs(self, storage: Storage) -> None:
+        """However far a put has come, a cancellation ends it: it waits for no further chunk."""
+
+        async def hanging() -> AsyncIterator[bytes]:
+            for _ in range(9):
+                yield b"x" * 2**20
+            await asyncio.Event().wait()
+
+        for steps in range(8):
+            task = asyncio.create_task(storage.put("a/b", hanging(), size=2**24, sha256="0" * 64))
+            await asyncio.sleep(0.002 * steps)
+            task.cancel()
+            async with asyncio.timeout(20):
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+        await self._unchanged(storage, None)
+
     @pytest.mark.parametrize("before", [None, b"before"])
     async def test_put_cancelled_at_any_time(self, storage: Storage, before: bytes | None) -> None:
         """A put that raises CancelledError changed nothing; one that does not is whole."""

@@ -23,10 +23,11 @@ from app.storage.azure.listing import Found, described
 from app.storage.azure.reading import FOLDER, Reading
 from app.storage.azure.requests import LARGEST, Requests
 from app.storage.azure.signing import Signer
-from app.storage.azure.uploads import Blocks, settled
+from app.storage.azure.uploads import Blocks
 from app.storage.checksum import Checksum
 from app.storage.place import Place
 from app.storage.resumed import resumed
+from app.storage.settled import settled
 
 ATTEMPT = "attempt"
 """The user metadata that tells whose a created key is."""

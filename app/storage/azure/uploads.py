@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 from ulid import ULID
 
@@ -15,8 +13,6 @@ BLOCK = 2**22
 """Bytes of a block, at least. A blob has 50,000 of them at most: 195 GiB."""
 UNDER_WAY = 3
 """Blocks that are sent at once, beside the one that is filled."""
-
-T = TypeVar("T")
 
 
 class Blocks:
@@ -70,20 +66,3 @@ class Blocks:
         for failure in [sent.exception() for sent in done]:
             if failure is not None:
                 raise failure
-
-
-async def settled(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of work that must not be torn off, whether or not the caller is cancelled.
-
-    A cancellation that came meanwhile is raised only where the work failed.
-    """
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None and (task.cancelled() or task.exception() is not None):
-        raise cancelled
-    return task.result()

@@ -26,6 +26,7 @@ from app.storage.gcs.signing import Signer, signed_url
 from app.storage.options.gcs import GCSOptions
 from app.storage.place import Place
 from app.storage.resumed import resumed
+from app.storage.settled import settled
 
 ATTEMPT = "attempt"
 """The user metadata that tells whose a created key is."""
@@ -108,7 +109,7 @@ class Bucket:
         checksum.verify()
         md5 = await asyncio.to_thread(hashlib.md5, body, usedforsecurity=False)
         resource["md5Hash"] = base64.b64encode(md5.digest()).decode()
-        await uploads.settled(uploads.whole(self._client, resource, body, self._params))
+        await settled(uploads.whole(self._client, resource, body, self._params))
 
     async def get(
         self, key: str, *, start: int = 0, end: int | None = None

@@ -8,13 +8,14 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from app.storage.checksum import Checksum
 from app.storage.gcs.client import Buffer, Client, Resource, pause
 from app.storage.gcs.failures import Failed
+from app.storage.settled import settled, undisturbed
 
 QUANTUM = 2**18
 """All chunks of a session but the last are multiples of it."""
@@ -28,7 +29,6 @@ CANCEL = 5.0
 _INCOMPLETE = 308
 _JSON = "application/json; charset=UTF-8"
 _RANGE = re.compile(r"bytes=0-(\d+)\Z")
-T = TypeVar("T")
 
 
 class Source(NamedTuple):
@@ -163,7 +163,11 @@ async def streamed(
             held += chunk
             while len(held) > CHUNK:
                 if session is None:
-                    session = await settled(Session.begin(client, resource, source.size, params))
+                    begin = Session.begin(client, resource, source.size, params)
+                    opened, cancelled = await undisturbed(begin)
+                    session = opened
+                    if cancelled is not None:
+                        raise cancelled
                 piece = bytes(memoryview(held)[:CHUNK])
                 await asyncio.gather(session.send(piece), asyncio.to_thread(md5.update, piece))
                 del held[:CHUNK]
@@ -185,23 +189,6 @@ async def _commit(client: Client, session: Session, last: bytes, md5: bytes) -> 
         generation = str(resource["generation"])
         await client.delete(resource["name"], ifGenerationMatch=generation)
         raise Failed("Google Cloud Storage kept other bytes than were sent; they were removed")
-
-
-async def settled(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of work that must not be torn off, whether or not the caller is cancelled.
-
-    A cancellation that came meanwhile is raised only where the work failed.
-    """
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None and (task.cancelled() or task.exception() is not None):
-        raise cancelled
-    return task.result()
 
 
 def _url(client: Client) -> str:
