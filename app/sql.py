@@ -98,11 +98,12 @@ def engine(
 def kind(error: BaseException) -> str:
     """The error's name or number; never its text, which may quote a row."""
     original = getattr(error, "orig", None) or error
+    if original.args and isinstance(original.args[0], int):
+        return str(original.args[0])
     for name in ("sqlite_errorname", "sqlstate"):
         if isinstance(found := getattr(original, name, None), str):
             return found
-    number = original.args[0] if original.args else None
-    return str(number) if isinstance(number, int) else type(original).__name__
+    return type(original).__name__
 
 
 def encrypted(url: URL, *, authority: str, wanted: str) -> tuple[URL, ssl.SSLContext | None]:

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import plugins
 from app.cache.base import Cache
-from tests.servers import mariadb, postgresql
+from tests.servers import mariadb, postgresql, redis
 
 SHARED = ("sqlite", "postgresql", "mariadb")
-"""Those that several processes may open."""
+"""Those in SQL databases, which several processes may open."""
+REDIS = ("redis", "redis_cluster")
 
 
 async def execute(url: str, *statements: str) -> list[tuple[object, ...]]:
@@ -41,7 +42,12 @@ def sqlite_url(tmp_path: Path) -> str:
 
 async def place(kind: str, sqlite_url: str) -> AsyncIterator[str]:
     """The URL of an empty cache that nobody has opened yet."""
-    servers = {"postgresql": postgresql.database, "mariadb": mariadb.database}
+    servers = {
+        "postgresql": postgresql.database,
+        "mariadb": mariadb.database,
+        "redis": redis.database,
+        "redis_cluster": redis.cluster,
+    }
     if kind not in servers:
         yield {"memory": "memory:", "sqlite": sqlite_url}[kind]
         return
@@ -57,7 +63,7 @@ async def url(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[
         yield found
 
 
-@pytest.fixture(params=["memory", *SHARED])
+@pytest.fixture(params=["memory", *SHARED, *REDIS])
 async def cache(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[Cache]:
     """An empty cache of each kind."""
     async for where in place(request.param, sqlite_url):

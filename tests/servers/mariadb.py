@@ -34,7 +34,8 @@ def start_mariadb(folder: Path) -> Running:
     made = subprocess.run(
         [
             *(binary("mariadb-install-db"), "--no-defaults", f"--user={_user()}"),
-            *(f"--datadir={folder / 'tables'}", "--skip-test-db"),
+            # A starting server removes what it takes for remains from its folder for such.
+            *(f"--datadir={folder / 'tables'}", "--skip-test-db", f"--tmpdir={folder}"),
             "--auth-root-authentication-method=normal",
         ],
         cwd=folder,
@@ -54,8 +55,9 @@ def resume_mariadb(folder: Path, port: int | None = None) -> Running:
             *(binary("mariadbd"), "--no-defaults", f"--user={_user()}"),
             *(f"--datadir={folder / 'tables'}", "--bind-address=127.0.0.1"),
             *(f"--port={port or ports['sql']}", f"--socket={folder / 's'}"),
-            *(f"--pid-file={folder / 'pid'}", "--skip-name-resolve", "--skip-log-bin"),
-            *("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync"),
+            *(f"--tmpdir={folder}", f"--pid-file={folder / 'pid'}"),
+            *("--skip-name-resolve", "--skip-log-bin"),
+            *("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync"),
             *("--innodb-buffer-pool-size=128M", "--performance-schema=OFF"),
             *("--max-connections=200", "--character-set-server=latin1"),
         ]

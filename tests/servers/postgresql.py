@@ -16,6 +16,8 @@ from ulid import ULID
 from tests.servers.running import Running, launch, shared
 
 ADMIN = "postgres"
+CAREFUL = "ada"
+"""Whoever comes by this name needs a password, once somebody made such a user."""
 PACKAGE = "postgresql"
 """The Debian package that has the server."""
 _PLACES = "/usr/lib/postgresql/*/bin"
@@ -31,7 +33,10 @@ def binary(name: str) -> str:
 
 
 def start_postgresql(folder: Path) -> Running:
-    """A server in ``folder`` that trusts whoever comes; nothing of it survives a power cut."""
+    """A server in ``folder`` that trusts whoever comes, but for CAREFUL.
+
+    Nothing of it survives a power cut.
+    """
     cluster = folder / "cluster"
     command = [binary("initdb"), "-D", str(cluster), "-A", "trust", "-U", ADMIN]
     give(folder, "postgres")
@@ -43,6 +48,8 @@ def start_postgresql(folder: Path) -> Running:
     )
     if made.returncode:
         raise AssertionError(f"initdb: {made.stderr}")
+    rules = cluster / "pg_hba.conf"
+    rules.write_text(f"host all {CAREFUL} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
     return resume_postgresql(folder)
 
 
@@ -51,9 +58,9 @@ def resume_postgresql(folder: Path, port: int | None = None) -> Running:
 
     def command(ports: Mapping[str, int]) -> list[str | Path]:
         chosen = port or ports["sql"]
-        options = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
+        options = ["fsync=off", "full_page_writes=off"]
         sized = ["max_connections=200", "shared_buffers=64MB"]
-        place = ["-D", str(folder / "cluster"), "-h", "127.0.0.1", "-k", str(folder)]
+        place = ["-D", str(folder / "cluster"), "-h", "127.0.0.1", "-k", ""]
         settings = (word for option in (*options, *sized) for word in ("-c", option))
         return as_user("postgres", [binary("postgres"), *place, "-p", str(chosen), *settings])
 
