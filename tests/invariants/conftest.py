@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ulid import ULID
 
+from tests.invariants.sea import Sea
 from tests.invariants.server import ROOT, Server
+from tests.servers import s3
+from tests.servers.faults import between
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,3 +41,11 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.close()
     for server in made:
         assert not server.log_file.exists() or "Traceback" not in server.log, server.log
+
+
+@pytest.fixture
+def sea() -> Iterator[Sea]:
+    """A prefix of an object store's bucket, behind a proxy."""
+    store = s3.seaweed()
+    with between(int(store.endpoint_url.rpartition(":")[2])) as proxy:
+        yield Sea(store, proxy, str(ULID()))

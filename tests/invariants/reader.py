@@ -58,6 +58,10 @@ class Reader(threading.Thread):
                     self.wrongs.append(repr(error))
                 time.sleep(self._pause)
 
+    def wrong(self, client: httpx.Client, file: dict[str, Any]) -> str | None:
+        """What is wrong with a file that a page listed."""
+        return dangling(client, file)
+
     def _chosen(self) -> list[str]:
         """The newest, and one of the others."""
         known = self._projects
@@ -83,7 +87,7 @@ class Reader(threading.Thread):
         return files_of(response)
 
     def _fetch(self, client: httpx.Client, project: str, file: dict[str, Any]) -> None:
-        if not (wrong := dangling(client, file)):
+        if not (wrong := self.wrong(client, file)):
             return
         # Of a file deleted since the page was read nothing can be said.
         if file["filename"] in self._page(client, project):
@@ -92,7 +96,7 @@ class Reader(threading.Thread):
 
 def dangling(client: httpx.Client, file: dict[str, Any]) -> str | None:
     """What is wrong with a file as a page lists it: its bytes, its size, its metadata."""
-    answer = client.get(file["url"])
+    answer = client.get(file["url"], follow_redirects=True)
     if answer.status_code != 200:
         return f"listed, but answered {answer.status_code}"
     if hashlib.sha256(answer.content).hexdigest() != file["hashes"]["sha256"]:
