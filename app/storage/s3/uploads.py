@@ -130,12 +130,13 @@ class Upload:
     async def _sent(self) -> None:
         """Wait for one part at least."""
         done, self._sending = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        for failed in [task.exception() for task in done]:
+            if failed is not None:
+                raise failed
 
     async def _send_part(self, part: dict[str, Any], body: BytesIO) -> None:
         view = body.getbuffer()
-        sums = self._client.verified(view, hashlib.sha256(view).hexdigest())
+        sums = await asyncio.to_thread(self._verified, view)
         size = len(view)
         view.release()
         sent = await self._client.ask(
@@ -150,6 +151,9 @@ class Upload:
         part["ETag"] = sent["ETag"]
         if "ChecksumSHA256" in sums:
             part["ChecksumSHA256"] = sums["ChecksumSHA256"]
+
+    def _verified(self, view: memoryview) -> dict[str, str]:
+        return self._client.verified(view, hashlib.sha256(view).hexdigest())
 
     async def _complete(self) -> bool:
         try:
