@@ -39,6 +39,7 @@ from pydantic_settings import (
 
 from app import errors
 from app.access import principals
+from app.cache.options import SqlOptions
 from app.quantities import Duration, Size
 from app.storage.options.azure import AzureOptions
 from app.storage.options.cloudfront import CloudFrontOptions
@@ -115,6 +116,8 @@ class Settings(BaseModel):
     access: str = Field(default="sqlite+aiosqlite:///data/access.db", repr=False)
     spool: Path = Path("data/spool")
 
+    sql: SqlOptions = SqlOptions()
+
     s3: S3Options = Field(default=S3Options(), repr=False)
     gcs: GCSOptions = Field(default=GCSOptions(), repr=False)
     azure: AzureOptions = Field(default=AzureOptions(), repr=False)
@@ -175,6 +178,13 @@ class Settings(BaseModel):
             "cloudfront": {**self.cloudfront.model_dump(), "s3": s3},
         }
         return groups.get(self.storage.partition(":")[0], {})
+
+    @property
+    def cache_options(self) -> Mapping[str, Any]:
+        """The options of the cache that is chosen."""
+        sql = self.sql.model_dump()
+        groups = dict.fromkeys(("sqlite", "postgresql", "mysql", "mariadb"), sql)
+        return groups.get(re.split("[:+]", self.cache, maxsplit=1)[0], {})
 
 
 class _Sources(Settings, BaseSettings):

@@ -138,7 +138,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         plugins.backend("storage", settings.storage)(settings.storage, settings.storage_options)
     )
     cache = await stack.enter_async_context(
-        plugins.backend("cache", settings.cache)(settings.cache, {})
+        plugins.backend("cache", settings.cache)(settings.cache, settings.cache_options)
     )
     access = await stack.enter_async_context(open_access(settings))
     await announce_admin(settings, access)

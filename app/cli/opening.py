@@ -38,7 +38,8 @@ async def open_access() -> AsyncIterator[EditableAccess]:
 async def open_cache() -> AsyncIterator[Cache]:
     """The cache of the settings."""
     settings = config.load()
-    async with plugins.backend("cache", settings.cache)(settings.cache, {}) as cache:
+    connect = plugins.backend("cache", settings.cache)
+    async with connect(settings.cache, settings.cache_options) as cache:
         yield cache
 
 
@@ -50,7 +51,7 @@ async def open_index() -> AsyncIterator[Index]:
     connect_cache = plugins.backend("cache", settings.cache)
     async with (
         connect_storage(settings.storage, settings.storage_options) as storage,
-        connect_cache(settings.cache, {}) as cache,
+        connect_cache(settings.cache, settings.cache_options) as cache,
     ):
         index = Index(storage, cache, delete_grace=settings.delete_grace)
         yield index
