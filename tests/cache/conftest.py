@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import plugins
 from app.cache.base import Cache
-from tests.servers import mariadb, postgresql, redis
+from tests.servers import dynamodb, mariadb, postgresql, redis
 
 SHARED = ("sqlite", "postgresql", "mariadb")
 """Those in SQL databases, which several processes may open."""
@@ -47,6 +47,7 @@ async def place(kind: str, sqlite_url: str) -> AsyncIterator[str]:
         "mariadb": mariadb.database,
         "redis": redis.database,
         "redis_cluster": redis.cluster,
+        "dynamodb": dynamodb.place,
     }
     if kind not in servers:
         yield {"memory": "memory:", "sqlite": sqlite_url}[kind]
@@ -63,9 +64,10 @@ async def url(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[
         yield found
 
 
-@pytest.fixture(params=["memory", *SHARED, *REDIS])
+@pytest.fixture(params=["memory", *SHARED, *REDIS, "dynamodb"])
 async def cache(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[Cache]:
     """An empty cache of each kind."""
     async for where in place(request.param, sqlite_url):
-        async with plugins.backend("cache", where)(where, {}) as opened:
+        options = dynamodb.server().options if request.param == "dynamodb" else {}
+        async with plugins.backend("cache", where)(where, options) as opened:
             yield opened

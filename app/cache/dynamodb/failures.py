@@ -1,0 +1,88 @@
+"""What can go wrong between us and DynamoDB, told in one line and without a secret."""
+
+from __future__ import annotations
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError
+
+from app import errors
+
+REASON = 200
+"""Characters of what DynamoDB says that are passed on."""
+
+BROKEN = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
+"""What is raised where there was no answer, or none to the end."""
+
+BUSY = frozenset(
+    {
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+        "ProvisionedThroughputExceeded",
+    }
+)
+"""Codes, also those of the reasons of a transaction, that ask to come again."""
+CONTENDED = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+"""Reasons of a transaction that somebody else was faster than."""
+
+_UNREACHED = {
+    "EndpointConnectionError": "cannot be reached",
+    "ConnectTimeoutError": "cannot be reached in time",
+    "ReadTimeoutError": "did not answer in time",
+    "AioReadTimeoutError": "did not answer in time",
+    "TimeoutError": "did not answer in time",
+    "NoCredentialsError": "cannot be asked: no credentials were found",
+    "SSLError": "has a certificate that cannot be verified",
+}
+
+
+class Refused(errors.CacheUnavailable):
+    """An answer that is an error. ``reasons`` are those of a transaction that was cancelled."""
+
+    def __init__(self, error: ClientError) -> None:
+        told = error.response.get("Error", {})
+        answer = error.response.get("ResponseMetadata", {})
+        self.code = str(told.get("Code", ""))
+        self.status = int(answer.get("HTTPStatusCode", 0))
+        reasons = (reason.get("Code") for reason in error.response.get("CancellationReasons", ()))
+        self.reasons = {str(reason) for reason in reasons if reason not in (None, "None")}
+        said = " ".join(str(told.get("Message", "")).split())[:REASON]
+        if self.reasons:
+            said = ", ".join(sorted(self.reasons))
+        super().__init__(f"DynamoDB answers {self.status} {self.code}: {said}".rstrip(": "))
+
+    @property
+    def absent(self) -> bool:
+        """Whether it says that there is no such table."""
+        return self.code == "ResourceNotFoundException"
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed in a moment."""
+        return self.status >= 500 or self.code in BUSY
+
+    @property
+    def contended(self) -> bool:
+        """Whether a transaction is to be made anew, of what stands there now."""
+        return bool(self.reasons) and self.reasons <= CONTENDED | BUSY
+
+
+class Unanswered(errors.CacheUnavailable):
+    """A request without an answer: it may have been done."""
+
+    def __init__(self, error: BaseException) -> None:
+        name = type(error).__name__
+        what = _UNREACHED.get(name, f"broke off ({name})")
+        if isinstance(error, ProxyConnectionError):
+            what = "cannot be reached through the proxy"
+        super().__init__(f"DynamoDB {what}")

@@ -1,0 +1,71 @@
+"""DynamoDB as ministack has it; tests keep apart by table."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aioboto3
+from ulid import ULID
+
+from tests.servers.running import shared
+from tests.servers.s3 import start_ministack
+
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoDBServer:
+    """How to reach it; its keys are fixed."""
+
+    port: int
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options of ``connect``, and so the settings without their prefix."""
+        return options_at(self.endpoint_url)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same as variables for ``pypicloud serve``."""
+        return {f"PYPICLOUD_DYNAMODB__{k.upper()}": str(v) for k, v in self.options.items()}
+
+
+def options_at(endpoint_url: str) -> dict[str, object]:
+    """The options for the server behind this endpoint."""
+    keys = {"access_key_id": "test", "secret_access_key": "test"}
+    return {"endpoint_url": endpoint_url, **keys}
+
+
+def server() -> DynamoDBServer:
+    """The one of this run."""
+    return DynamoDBServer(shared("ministack", start_ministack).ports["gateway"])
+
+
+@asynccontextmanager
+async def client(endpoint_url: str) -> AsyncIterator[Any]:
+    """Somebody else's."""
+    session = aioboto3.Session(
+        aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION
+    )
+    async with session.client("dynamodb", endpoint_url=endpoint_url) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def place() -> AsyncIterator[str]:
+    """The URL of a cache that nobody has opened yet; its table goes in the end."""
+    prefix = f"t{ULID()}"
+    yield f"dynamodb://{REGION}/{prefix}"
+    async with client(server().endpoint_url) as opened:
+        try:
+            await opened.delete_table(TableName=f"{prefix}-cache")
+        except opened.exceptions.ResourceNotFoundException:
+            return
