@@ -372,6 +372,15 @@ class CacheContract:
         assert [c.serial for c in await cache.changes(given[3], limit=2)] == given[4:6]
         assert list(await cache.changes(given[-1])) == []
 
+    async def test_changes_are_a_thousand_unless_told(self, cache: Cache) -> None:
+        """Without a limit a page of changes has a thousand."""
+        every = [make_project(f"p{n:04}") for n in range(1_200)]
+        await cache.restore(every, make_change("reindex"))
+        page = await cache.changes(0)
+        assert [change.serial for change in page] == list(range(1, 1_001))
+        assert len(await cache.changes(1_000)) == 200
+        assert len(await cache.changes(0, limit=1_150)) == 1_150
+
     async def test_eight_writers_lose_nothing(self, cache: Cache) -> None:
         """Of concurrent writes each has its own serial, its file and its change."""
         await cache.save_project(make_project(), CHANGE)
@@ -410,6 +419,26 @@ class CacheContract:
         following = asyncio.create_task(follow(cache, 97))
         given = sorted(chain([claimed], *await asyncio.gather(*map(write, range(8)))))
         assert await asyncio.wait_for(following, 10) == given
+
+    async def test_a_follower_misses_nothing_of_a_reindex(self, cache: Cache) -> None:
+        """Serials of many changes at once come without a gap, with those of others among them."""
+        claimed = await cache.save_project(make_project(), CHANGE)
+        many = [f"p{n:03}" for n in range(100)]
+
+        async def restore(some: Sequence[str]) -> None:
+            filled = [make_project(n, make_file("1.0", NormalizedName(n))) for n in some]
+            assert await cache.restore(filled, make_change("reindex")) == len(some)
+
+        async def write() -> None:
+            for n in range(20):
+                await cache.save(make_file(f"1.{n}"), CHANGE)
+
+        following = asyncio.create_task(follow(cache, 121))
+        await asyncio.gather(restore(many[:50]), write(), restore(many[50:]))
+        seen = await asyncio.wait_for(following, 20)
+        assert seen == list(range(claimed, claimed + 121))
+        changed = [c.project for c in await cache.changes(0) if c.action == "reindex"]
+        assert sorted(name for name in changed if name) == many
 
     async def test_what_a_follower_saw_can_be_read(self, cache: Cache) -> None:
         """Whoever has seen a change reads a project that is at least as new."""
@@ -630,6 +659,26 @@ class CacheContract:
         assert await names(cache, after="b") == ["b-1", "ba", "z9"]
         assert await names(cache, Query(names=("a",)), after="a0", limit=1) == ["ab"]
         assert await names(cache, limit=0) == []
+
+    async def test_names_are_told_apart_and_ordered_by_code_points(self, cache: Cache) -> None:
+        """Neither case nor accents nor what one language holds equal makes two names one."""
+        every = ["A", "E", "a", "e", "ss", "z", "É", "ß", "é", "\u0131", "ﬀ", "\uffee", "🐍", "🐍a"]
+        filled = [
+            make_project(n, *(make_file("1.0", NormalizedName(n), filename=f) for f in every))
+            for n in reversed(every)
+        ]
+        assert await cache.restore(filled, CHANGE) == len(every)
+        assert await names(cache) == sorted(every)
+        assert await names(cache, after="é") == ["\u0131", "ﬀ", "\uffee", "🐍", "🐍a"]
+        assert await names(cache, Query(names=("🐍",))) == ["🐍", "🐍a"]
+        for name in every:
+            file = make_file("1.0", NormalizedName(name), filename=name, sequence=2, comment=name)
+            await cache.save(file, CHANGE)
+            found = await cache.project(NormalizedName(name))
+            assert found is not None
+            assert {f.filename: f.sequence for f in found.files} == {
+                f: 2 if f == name else 1 for f in every
+            }
 
     async def test_fifty_thousand_projects(self, cache: Cache) -> None:
         """50,000 projects are restored and listed."""
