@@ -57,7 +57,7 @@ soak: install servers ## Run the crashes, the races and the made-up requests at 
 	SOAK=1 $(PYTEST) tests/conformance/test_openapi.py
 
 bench: install servers ## Measure; see benchmarks/
-	@for name in start cold_page redirects memory_pages inspection upload_small upload_large reindex; do \
+	@for name in start cold_page redirects memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores; do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 upgrade: install ## Bring the environment to the newest versions and pin them

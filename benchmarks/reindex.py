@@ -43,31 +43,32 @@ def main() -> None:
         files = filled.write_journal(packages, projects=projects, files=chosen.per_project)
         say("reading it alone")
         alone = _read_alone(packages / "journal")
-        idle = _run(folder, "--version")
+        idle = run(folder, "--version")
         figures = [Figure("projects", projects, ""), Figure("files", files, "")]
         for label in ("empty cache", "full cache"):
             say(label)
-            run = _run(folder, "reindex", "--json")
-            if run.files != files:
-                raise SystemExit(f"{run.files} of {files} files were indexed.")
+            done = run(folder, "reindex", "--json")
+            if done.files != files:
+                raise SystemExit(f"{done.files} of {files} files were indexed.")
             figures += [
-                Figure(f"{label}", files / run.seconds, "files/s", "above 3,000"),
-                Figure(f"{label}, in all", run.seconds, "s"),
-                Figure(f"{label}, processor", run.cpu, "s"),
-                Figure(f"{label}, peak", run.peak / MIB, "MiB"),
-                Figure(f"{label}, projects repaired", run.repaired, ""),
+                Figure(f"{label}", files / done.seconds, "files/s", "above 3,000"),
+                Figure(f"{label}, in all", done.seconds, "s"),
+                Figure(f"{label}, processor", done.cpu, "s"),
+                Figure(f"{label}, peak", done.peak / MIB, "MiB"),
+                Figure(f"{label}, projects repaired", done.repaired, ""),
             ]
     figures.append(Figure("of each, starting the command", idle.seconds, "s"))
     figures.append(Figure("listing and reading alone", files / alone, "files/s"))
     show("reindex", figures, as_json=chosen.json)
 
 
-def _run(folder: Path, *arguments: str) -> Run:
+def run(folder: Path, *arguments: str, **settings: str) -> Run:
+    """One command on the settings of ``server.environment``, to its end."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [PYPICLOUD, *arguments],
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder, **settings),
         stdout=subprocess.PIPE,
         text=True,
     )
