@@ -39,7 +39,7 @@ from pydantic_settings import (
 
 from app import errors
 from app.access import principals
-from app.cache.options import SqlOptions
+from app.cache.options import DynamoDBOptions, SqlOptions
 from app.quantities import Duration, Size
 from app.storage.options.azure import AzureOptions
 from app.storage.options.cloudfront import CloudFrontOptions
@@ -117,6 +117,7 @@ class Settings(BaseModel):
     spool: Path = Path("data/spool")
 
     sql: SqlOptions = SqlOptions()
+    dynamodb: DynamoDBOptions = Field(default=DynamoDBOptions(), repr=False)
 
     s3: S3Options = Field(default=S3Options(), repr=False)
     gcs: GCSOptions = Field(default=GCSOptions(), repr=False)
@@ -184,6 +185,7 @@ class Settings(BaseModel):
         """The options of the cache that is chosen."""
         sql = self.sql.model_dump()
         groups = dict.fromkeys(("sqlite", "postgresql", "mysql", "mariadb"), sql)
+        groups["dynamodb"] = self.dynamodb.model_dump()
         return groups.get(re.split("[:+]", self.cache, maxsplit=1)[0], {})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.utils import NormalizedName
 
-from app import errors, names
+from app import errors
 from app.cache import newest
 from app.cache.base import Query
 from app.cache.dynamodb import reading, records, sweeping, writes
@@ -112,7 +112,7 @@ class DynamoDBCache:
         return sum(await self._writer.do_all(every))
 
     async def forget(self, name: NormalizedName, filename: str | None, change: Change) -> int:
-        if filename is not None and not names.is_filename(filename):
+        if filename is not None and not reading.possible(filename):
             known = await self.outline(name)
             return 0 if known is None else known.serial
         return await self._writer.do(

@@ -15,10 +15,12 @@ from app.cache.dynamodb.draft import MASK
 from app.cache.dynamodb.records import CHANGES, Kept, Known
 from app.cache.dynamodb.table import Table, both, together
 from app.models import Change, File
-from app.names import NAME_LENGTH, is_filename
+from app.names import NAME_LENGTH
 
 LEAST = 25
 """Projects asked of each partition of the list, at the least."""
+LONGEST_FILENAME = 700
+"""Bytes: a key has at most 1024."""
 
 _Pages = list[list[tuple[str, Kept]]]
 
@@ -48,7 +50,7 @@ async def versions(
     table: Table, prefix: str, name: NormalizedName, filename: str | None
 ) -> dict[str, File]:
     """The file of this name in each incarnation."""
-    if filename is None or not is_filename(filename):
+    if filename is None or not possible(filename):
         return {}
     part = records.files_part(prefix, name)
     return {
@@ -56,6 +58,11 @@ async def versions(
         async for page in table.pages(part, begins=f"{name}/{filename}/")
         for one, file in zip(page, records.files(page), strict=True)
     }
+
+
+def possible(filename: str) -> bool:
+    """Whether a file of this name can stand in the table."""
+    return "/" not in filename and len(filename.encode(errors="replace")) <= LONGEST_FILENAME
 
 
 async def listed(
