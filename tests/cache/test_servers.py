@@ -288,3 +288,20 @@ async def kill_connections(url: str) -> None:
         " WHERE db = DATABASE() AND id <> CONNECTION_ID()",
     )
     await execute(url, *(f"KILL {number}" for (number,) in found))
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+async def test_tls_that_was_asked_for_is_not_done_without(kind: str) -> None:
+    """A server without TLS is not talked to where the URL wants it; a missing file is named."""
+    asked, authority = {
+        "postgresql": ("sslmode=require", "sslrootcert"),
+        "mariadb": ("ssl=true", "ssl_ca"),
+    }[kind]
+    database = {"postgresql": postgresql.database, "mariadb": mariadb.database}[kind]
+    async with database() as url:
+        with pytest.raises(errors.CacheUnavailable, match="does not answer"):
+            async with sql.connect(f"{url}?{asked}", {}):
+                pass
+        with pytest.raises(errors.Misconfigured, match=authority):
+            async with sql.connect(f"{url}?{authority}=/nowhere/ca.pem", {}):
+                pass
