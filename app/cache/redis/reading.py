@@ -12,8 +12,8 @@ from app.cache.redis.server import Word, answering
 
 _PAGE = 1000
 """Lines of the list in one answer."""
-_LOOKED_AT = 4000
-_LOOKS = 100_000
+_LOOKED_AT = 2000
+_LOOKS = 20_000
 """Names that one script looks at, and how often: it has Redis to itself meanwhile."""
 
 

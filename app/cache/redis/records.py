@@ -81,7 +81,7 @@ class Keys:
     @property
     def index(self) -> tuple[str, ...]:
         """What every script is given; see ``common.lua``."""
-        return self.root, *map(self._of_era, ("shown", "names", "lines", "folded", "changes"))
+        return self.root, *map(self._of_era, ("shown", "texts", "lines", "changes"))
 
     def project(self, name: str) -> str:
         """The hash of one project."""

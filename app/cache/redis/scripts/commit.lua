@@ -1,7 +1,7 @@
 -- ARGV: layout, era, number of projects, and of each project: name, the edition it was planned
 -- upon ('' where it was not known), the serial it wants (0: that of its change), the change and
 -- the line (both cut in two, where their serial goes), the summary to search in, 1 where it is to
--- be dropped, numbers of fields to drop and to put, those fields. KEYS[7…]: the projects.
+-- be dropped, numbers of fields to drop and to put, those fields. KEYS[6…]: the projects.
 -- Returns for each the serial it has now, or 0 where it changed meanwhile.
 local wrong = astray()
 if wrong then
@@ -25,7 +25,7 @@ end
 local serial = tonumber(redis.call('HGET', root, 'serial') or '0')
 local results = {'ok'}
 for number = 1, tonumber(ARGV[3]) do
-  local key = KEYS[6 + number]
+  local key = KEYS[5 + number]
   local name, edition, wanted = take(), take(), tonumber(take())
   local change_before, change_after = take(), take()
   local line_before, line_after, summary = take(), take(), take()
@@ -49,18 +49,16 @@ for number = 1, tonumber(ARGV[3]) do
       redis.call('HSET', key, 'serial', mine, 'edition', whole_number(serial))
       redis.call('ZADD', shown, mine, name)
     end
+    redis.call('ZREMRANGEBYLEX', texts, '[' .. name .. '\0', '(' .. name .. '\1')
     if line_before == '' then
-      redis.call('ZREM', names, name)
       redis.call('HDEL', lines, name)
-      redis.call('HDEL', folded, name)
     else
-      redis.call('ZADD', names, 0, name)
+      redis.call('ZADD', texts, 0, name .. '\0' .. summary)
       redis.call('HSET', lines, name, line_before .. mine .. line_after)
-      redis.call('HSET', folded, name, summary)
     end
     results[number + 1] = dropped and serial or tonumber(mine)
   end
 end
 redis.call('HSET', root, field('known'), redis.call('ZCARD', shown),
-  field('listed'), redis.call('ZCARD', names), field('written'), whole_number(serial))
+  field('listed'), redis.call('ZCARD', texts), field('written'), whole_number(serial))
 return results

@@ -1,7 +1,7 @@
 -- Stands before every other script. All keys of a cache share one hash tag.
--- KEYS: the root, then of one era: shown (name by serial, all that are known), names (those that
--- are listed), lines and folded (of the listed), changes. ARGV: layout, era.
-local root, shown, names, lines, folded, changes = unpack(KEYS, 1, 6)
+-- KEYS: the root, then of one era: shown (name by serial, all that are known), texts (NAME, NUL and
+-- the summary to search in, of the listed), lines (of the same), changes. ARGV: layout, era.
+local root, shown, texts, lines, changes = unpack(KEYS, 1, 5)
 local layout, era = ARGV[1], ARGV[2]
 
 local function field(name)
@@ -31,9 +31,8 @@ local function complete()
   local counts = redis.call('HMGET', root, field('known'), field('listed'), field('last'))
   local known, listed = tonumber(counts[1]), tonumber(counts[2])
   return redis.call('ZCARD', shown) == known
-    and redis.call('ZCARD', names) == listed
+    and redis.call('ZCARD', texts) == listed
     and redis.call('HLEN', lines) == listed
-    and redis.call('HLEN', folded) == listed
     and (counts[3] == '0' or redis.call('EXISTS', changes) == 1)
 end
 

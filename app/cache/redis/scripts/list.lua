@@ -20,20 +20,22 @@ local function contains(text, first, count)
   return count > 0 and all
 end
 
-local from = after == '' and '-' or '(' .. after
-local page = redis.call('ZRANGEBYLEX', names, from, '+', 'LIMIT', 0, chunk)
-local last = #page == chunk and page[chunk] or ''
-local summaries = for_summaries > 0 and #page > 0 and redis.call('HMGET', folded, unpack(page))
+-- No name holds a byte below that of a hyphen, so the texts are in the order of the names.
+local from = after == '' and '-' or '(' .. after .. '\0\255'
+local page = redis.call('ZRANGEBYLEX', texts, from, '+', 'LIMIT', 0, chunk)
+local last = ''
 local matching = {}
-for at, name in ipairs(page) do
+for at, text in ipairs(page) do
+  local cut = string.find(text, '\0', 1, true)
+  local name = string.sub(text, 1, cut - 1)
   if for_names + for_summaries == 0
     or contains(name, 9, for_names)
-    or (summaries and contains(summaries[at], 9 + for_names, for_summaries)) then
+    or contains(string.sub(text, cut + 1), 9 + for_names, for_summaries) then
     matching[#matching + 1] = name
-    if #matching == limit then
-      last = name
-      break
-    end
+  end
+  if #matching == limit or at == chunk then
+    last = name
+    break
   end
 end
 if #matching == 0 then
