@@ -12,7 +12,8 @@ from app import errors
 from app.index import Index
 
 COLLECT_EVERY = timedelta(hours=24)
-RETRY = timedelta(seconds=2)
+LOOK_EVERY = timedelta(seconds=2)
+"""How long a cache that has lost its memory goes unnoticed, at most; one question each time."""
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 async def keep(index: Index, *, reconcile_every: timedelta) -> AsyncIterator[None]:
     """Keep an index while the block runs.
 
-    A cache that was never completely built is built first, in the background: readers are
-    told that the index is not ready until then.
+    A cache that was never completely built, or lost its memory since, is built in the
+    background: readers are told that the index is not ready until then.
     """
     tasks = [
         asyncio.create_task(_build(index)),
@@ -41,16 +42,19 @@ async def keep(index: Index, *, reconcile_every: timedelta) -> AsyncIterator[Non
 
 
 async def _build(index: Index) -> None:
+    failing = ""
     while True:
         try:
             if not await index.ready():
                 await index.reindex()
-            return
+            failing = ""
         except errors.PypicloudError as why:
-            logger.error("the index cannot be built: %s", why)
+            if str(why) != failing:
+                logger.error("the index cannot be built: %s", why)
+            failing = str(why)
         except Exception:  # a task that ends leaves an index that nobody builds
             logger.exception("the index cannot be built")
-        await asyncio.sleep(RETRY.total_seconds())
+        await asyncio.sleep(LOOK_EVERY.total_seconds())
 
 
 async def _every(

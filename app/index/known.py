@@ -48,9 +48,12 @@ class Known:
         return name in self._kept
 
     async def built(self) -> bool:
-        """What Cache.built answers."""
+        """What Cache.built answers, after whatever name it was that it did not know."""
         if not (self._built and self._follower.fresh):
             self._built = await self._cache.built()
+            if not self._built:
+                for name in [name for name, project in self._kept.items() if project is None]:
+                    self.drop(name)
         return self._built
 
     async def project(self, name: NormalizedName) -> Project | None:
@@ -61,7 +64,7 @@ class Known:
             task = self._coming[name] = asyncio.create_task(self._cache.project(name))
             task.add_done_callback(lambda done: self._arrived(name, done))
         try:
-            return await asyncio.shield(task)
+            return self._heard(await asyncio.shield(task))
         except errors.CacheUnavailable:
             return self._stale_one(name)
 
@@ -76,7 +79,7 @@ class Known:
             if filename is None or (project is not None and project.find(filename) is not None):
                 return project
         try:
-            return await self._cache.outline(name, filename)
+            return self._heard(await self._cache.outline(name, filename))
         except errors.CacheUnavailable:
             return self._stale_one(name)
 
@@ -95,6 +98,12 @@ class Known:
             self._coming.pop(name, None)
             if name in self._kept:
                 self._used -= _size(self._kept.pop(name))
+
+    def _heard(self, project: Project | None) -> Project | None:
+        """An answer of now: a cache that was emptied since it last said it was built knows none."""
+        if project is None:
+            self._built = False
+        return project
 
     def _at_hand(self, name: NormalizedName) -> bool:
         if name not in self._kept or not self._follower.fresh:

@@ -7,7 +7,9 @@ import logging
 from datetime import timedelta
 
 import pytest
+from packaging.utils import NormalizedName
 
+from app import errors
 from app.index.keep import keep
 from tests.index.places import ALICE, Make, Place
 
@@ -25,3 +27,33 @@ async def test_i15_a_defect_does_not_end_the_reconciler(
                 while caplog.text.count("will be tried again") < 2:
                     await asyncio.sleep(0.01)
     assert "longer than" in caplog.text
+
+
+async def test_a_cache_that_lost_its_memory_is_built_again(place: Place, make: Make) -> None:
+    """Whenever a cache says that it is not built, it is, without a restart."""
+    index = place.index
+    await index.publish(make(), ALICE)
+    async with keep(index, reconcile_every=timedelta(hours=1)):
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                await place.cache.clear()
+                while not await index.ready():
+                    await asyncio.sleep(0.01)
+                assert [line.name for line in await place.cache.projects()] == ["demo-pkg"]
+
+
+async def test_a_cleared_cache_makes_no_name_free(place: Place, make: Make) -> None:
+    """Who was told that the cache is built asks again before a name counts as unknown."""
+    index = place.index
+    await index.publish(make(), ALICE)
+    await index.follower.poll()
+    with pytest.raises(errors.ProjectNotFound):
+        await index.project(NormalizedName("nobody"))
+    await place.cache.clear()
+    for _ in range(2):
+        with pytest.raises(errors.IndexNotReady):
+            await index.project(NormalizedName("demo-pkg"))
+        with pytest.raises(errors.IndexNotReady):
+            await index.file(NormalizedName("demo-pkg"), "demo_pkg-1.0-py3-none-any.whl")
+    await index.reindex()
+    assert (await index.project(NormalizedName("demo-pkg"))).exists
