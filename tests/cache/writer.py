@@ -10,14 +10,15 @@ import asyncio
 import sys
 from itertools import count
 
-from app.cache import sql
+from app import plugins
 from app.cache.base import Cache
 from tests.contracts.cache import ALPHA, CHANGE, make_change, make_file, make_project
 
 
 async def main(url: str, name: str, total: int) -> None:
     """Save one version after the other."""
-    async with sql.connect(url, {}) as cache, asyncio.TaskGroup() as group:
+    connect = plugins.backend("cache", url)
+    async with connect(url, {}) as cache, asyncio.TaskGroup() as group:
         await cache.save_project(make_project(), CHANGE)
         for task in range(2):
             group.create_task(write(cache, f"{name}.{task}", total))
