@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 from ulid import ULID
 
-from tests.servers.running import Running, launch, shared
+from tests.servers.running import Running, launch, shared, stop
 
 PACKAGE = "redis-server"
 """The Debian package that has the server."""
@@ -69,6 +70,55 @@ async def cluster() -> AsyncIterator[str]:
     ports = shared("redis cluster", start_cluster).ports
     nodes = ",".join(f"127.0.0.1:{ports[f'redis{number}']}" for number in range(NODES))
     yield f"redis+cluster://{nodes}?prefix={ULID()}"
+
+
+@dataclass
+class OwnRedis:
+    """A server of one test's own, which comes back on the port that it had."""
+
+    folder: Path
+    running: Running
+    port: int
+    options: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Its URL; whoever is silent is given up soon."""
+        return f"redis://127.0.0.1:{self.port}/0?timeout=0.5"
+
+    def ask(self, *words: str | int) -> Any:
+        """Somebody else's command."""
+        return ask(self.port, *words)
+
+    def signal(self, number: int) -> None:
+        """Freeze it, or let it go on."""
+        os.killpg(self.running.pid, number)
+
+    def stop(self) -> None:
+        """SIGKILL."""
+        stop(self.running)
+
+    def resume(self) -> None:
+        """Start it again on what it kept."""
+        self.running = start_redis(self.folder, *self.options, port=self.port)
+
+
+@contextmanager
+def own_redis(folder: Path) -> Iterator[OwnRedis]:
+    """A server of one test's own."""
+    running = start_redis(folder)
+    found = OwnRedis(folder, running, running.ports["redis"])
+    try:
+        yield found
+    finally:
+        stop(found.running)
+
+
+def ask(port: int, *words: str | int) -> Any:
+    """A command on a connection of its own."""
+    client: Any = Redis(host="127.0.0.1", port=port, decode_responses=True)
+    with client:
+        return client.execute_command(*words)
 
 
 def _command(folder: Path, port: int) -> list[str | Path]:

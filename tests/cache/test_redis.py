@@ -1,0 +1,398 @@
+"""The cache in Redis: emptied, restarted, frozen, full, shared; one server and a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from packaging.utils import NormalizedName
+
+from app import errors
+from app.cache.base import Cache, Query
+from app.cache.redis import connect
+from app.cache.redis.options import parse
+from tests.contracts.cache import (
+    ALPHA,
+    BETA,
+    CHANGE,
+    everything,
+    follow,
+    make_change,
+    make_file,
+    make_project,
+)
+from tests.servers import redis
+from tests.servers.redis import OwnRedis, ask
+from tests.servers.running import free_ports, own, stop
+
+
+@pytest.fixture(params=["redis", "redis_cluster"])
+async def url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """An empty cache on the shared servers, one and three."""
+    place = {"redis": redis.database, "redis_cluster": redis.cluster}[request.param]
+    async with place() as found:
+        yield found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A server of the test's own."""
+    with redis.own_redis(tmp_path) as found:
+        yield found
+
+
+async def filled(cache: Cache) -> list[object]:
+    """Put in a project, say that it is built; all that can be asked then."""
+    await cache.built()
+    await cache.restore([make_project(ALPHA, make_file("1.0"), make_file("2.0"))], CHANGE)
+    await cache.set_built()
+    return await everything(cache)
+
+
+async def start_writer(url: str, name: str, total: int) -> Process:
+    """A process that saves ``total`` files (0: until it is killed)."""
+    words = ("-m", "tests.cache.writer", url, name, str(total))
+    return await asyncio.create_subprocess_exec(sys.executable, *words, stdout=PIPE)
+
+
+async def assert_whole(cache: Cache) -> None:
+    """Files, changes and serials of the project alpha tell the same story."""
+    project = await cache.project(ALPHA)
+    assert project is not None
+    changes = await cache.changes(0, limit=1_000_000)
+    assert [c.serial for c in changes] == list(range(1, len(changes) + 1))
+    assert {c.filename for c in changes[1:]} == {f.filename for f in project.files}
+    assert len(changes) == len(project.files) + 1
+    assert project.serial == changes[-1].serial == await cache.serial()
+
+
+async def test_eight_processes_lose_nothing(url: str) -> None:
+    """Eight processes write one project: a follower sees every change, and nothing is lost."""
+    async with connect(url, {}) as cache:
+        await cache.save_project(make_project(), CHANGE)
+        following = asyncio.create_task(follow(cache, 8 * 2 * 10 + 1))
+        writers = [await start_writer(url, f"w{n}", 10) for n in range(8)]
+        printed = [await writer.communicate() for writer in writers]
+        assert [writer.returncode for writer in writers] == [0] * 8
+        given = sorted(int(line) for out, _ in printed for line in out.split())
+        assert await asyncio.wait_for(following, 30) == [1, *given]
+        await assert_whole(cache)
+
+
+async def test_a_killed_writer_leaves_whole_changes(url: str) -> None:
+    """SIGKILL at any moment: file, change and serial are there or are not, together."""
+    printed: list[int] = []
+    for turn in range(3):
+        writer = await start_writer(url, f"r{turn}", 0)
+        assert writer.stdout is not None
+        printed += [int(await writer.stdout.readline()) for _ in range(8 + 3 * turn)]
+        await asyncio.sleep(random.uniform(0, 0.005))
+        writer.kill()
+        printed += [int(line) for line in (await writer.stdout.read()).split(b"\n") if line]
+        await writer.wait()
+        async with connect(url, {}) as cache:
+            await assert_whole(cache)
+            assert {c.serial for c in await cache.changes(0)} >= set(printed)
+
+
+async def test_cancelled_writers_leave_whole_changes(url: str) -> None:
+    """Writers cancelled at any moment leave nothing half done, and no connection unusable."""
+    async with connect(url, {}) as cache:
+        await cache.save_project(make_project(), CHANGE)
+
+        async def write(n: int) -> None:
+            file = make_file(f"1.{n}")
+            await cache.save(file, make_change(filename=file.filename))
+            await cache.project(ALPHA)
+
+        for batch in range(10):
+            tasks = [asyncio.create_task(write(batch * 5 + n)) for n in range(5)]
+            await asyncio.sleep(random.uniform(0, 0.01))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await write(999)
+        await assert_whole(cache)
+
+
+async def test_another_opening_finds_all(url: str) -> None:
+    """What one opening wrote another one reads, serials and completeness included."""
+    async with connect(url, {}) as cache:
+        before = await filled(cache)
+    async with connect(url, {}) as one, connect(url, {}) as other:
+        assert await everything(one) == before == await everything(other)
+        assert await one.built()
+        serial = await one.save(make_file("3.0"), CHANGE)
+        assert await other.serial() == serial
+        await one.clear()
+        assert await other.project(ALPHA) is None
+        assert not await other.built()
+        assert await other.record(CHANGE) == serial + 1 == await one.serial()
+
+
+async def test_prefixes_keep_caches_apart(url: str) -> None:
+    """Two caches on one server do not see each other, and one's end is not the other's."""
+    async with connect(url, {}) as one, connect(f"{url}-2", {}) as other:
+        before = await filled(one)
+        assert await other.project(ALPHA) is None
+        assert not await other.built()
+        await other.save_project(make_project(BETA), CHANGE)
+        assert await one.project(BETA) is None
+        await other.clear()
+        assert await everything(one) == before
+
+
+async def test_scripts_that_redis_forgot_are_told_again(server: OwnRedis) -> None:
+    """After SCRIPT FLUSH everything goes on."""
+    async with connect(server.url, {}) as cache:
+        before = await filled(cache)
+        server.ask("SCRIPT", "FLUSH")
+        assert await everything(cache) == before
+        server.ask("SCRIPT", "FLUSH")
+        assert await cache.save(make_file("3.0"), CHANGE) == await cache.serial()
+
+
+async def test_a_project_is_one_round_trip(server: OwnRedis) -> None:
+    """However many its files, a project is asked for once, and none of its keys for another's."""
+    async with connect(server.url, {}) as cache:
+        files = [make_file(f"1.{n}") for n in range(200)]
+        await cache.restore([make_project(ALPHA, *files)], CHANGE)
+        reads = int(server.ask("INFO", "stats")["total_reads_processed"])
+        for _ in range(100):
+            assert await cache.project(ALPHA) is not None
+        assert int(server.ask("INFO", "stats")["total_reads_processed"]) - reads < 110
+
+
+async def test_nothing_is_left_of_a_former_era(server: OwnRedis) -> None:
+    """After clear only the root is left: no key of what was forgotten, and no KEYS was asked."""
+    async with connect(server.url, {}) as cache:
+        many = [make_project(f"p{n}", make_file("1", NormalizedName(f"p{n}"))) for n in range(1200)]
+        await cache.restore(many, CHANGE)
+        await cache.clear()
+        assert server.ask("KEYS", "*") == ["{pypicloud}"]
+        assert server.ask("INFO", "commandstats")["cmdstat_keys"]["calls"] == 1
+
+
+async def test_an_older_state_is_not_believed(server: OwnRedis) -> None:
+    """A Redis that comes back with what it had before is not complete, and repeats no serial."""
+    server.options = ("--dbfilename", "dump.rdb")
+    async with connect(server.url, {}) as cache:
+        await filled(cache)
+        server.ask("SAVE")
+        serial = await cache.save(make_file("3.0"), CHANGE)
+        assert await cache.built()
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.resume)
+        assert not await cache.built()
+        assert await cache.serial() > serial
+        found = await cache.project(ALPHA)
+        assert found is not None
+        assert {f.version for f in found.files} == {"1.0", "2.0"}
+        assert await cache.restore([make_project(ALPHA, make_file("3.0"))], CHANGE) == 1
+        await cache.set_built()
+        assert await cache.built()
+
+
+async def test_a_build_that_lost_something_is_not_complete(server: OwnRedis) -> None:
+    """What was emptied amid a build does not count as built in the end."""
+    async with connect(server.url, {}) as cache, connect(server.url, {}) as other:
+        assert not await cache.built()
+        server.ask("FLUSHALL")
+        assert not await asyncio.create_task(other.built())
+        await cache.restore([make_project()], CHANGE)
+        with pytest.raises(errors.CacheUnavailable):
+            await cache.set_built()
+        assert not await cache.built()
+        await cache.set_built()
+        assert await other.built()
+
+
+@pytest.mark.parametrize("key", ["shown", "texts", "lines", "changes", "p/alpha"])
+async def test_a_lost_key_is_noticed(server: OwnRedis, key: str) -> None:
+    """A single key that Redis dropped makes nothing absent: the cache is not complete then."""
+    async with connect(server.url, {}) as cache:
+        await filled(cache)
+        (lost,) = [found for found in server.ask("KEYS", "*") if found.endswith(f":{key}")]
+        server.ask("DEL", lost)
+        questions: dict[str, Callable[[], Awaitable[object]]] = {
+            "shown": lambda: cache.project(BETA),
+            "texts": cache.projects,
+            "lines": lambda: cache.search(Query(names=("a",))),
+            "changes": lambda: cache.changes(0),
+            "p/alpha": lambda: cache.file(ALPHA, make_file().filename),
+        }
+        with pytest.raises(errors.CacheUnavailable):
+            await questions[key]()
+        assert not await cache.built()
+        await cache.restore([make_project(ALPHA, make_file("1.0"), make_file("2.0"))], CHANGE)
+        await cache.set_built()
+        assert [line.version for line in await cache.projects()] == ["2.0"]
+        assert await cache.project(BETA) is None
+
+
+async def test_a_frozen_redis_is_given_up(server: OwnRedis) -> None:
+    """Silence is bounded, on open connections and on new ones; then all goes on."""
+    async with connect(server.url, {}) as cache:
+        before = await filled(cache)
+        server.signal(signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            asked = [cache.project(ALPHA) for _ in range(50)]
+            answers = await asyncio.gather(
+                *asked, cache.record(CHANGE), cache.serial(), return_exceptions=True
+            )
+            assert time.monotonic() - begun < 4
+            assert {type(answer) for answer in answers} == {errors.CacheUnavailable}
+        finally:
+            server.signal(signal.SIGCONT)
+        async with asyncio.timeout(5):
+            while await cache.project(ALPHA) is None:
+                await asyncio.sleep(0.01)
+        assert (await everything(cache))[:4] == before[:4]
+
+
+async def test_a_restarted_server_is_found_again(server: OwnRedis) -> None:
+    """Every kept connection may be dead: the next question is answered all the same."""
+    async with connect(server.url, {}) as cache:
+        await asyncio.gather(*(cache.serial() for _ in range(20)))
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.resume)
+        answers = await asyncio.gather(*(cache.built() for _ in range(20)))
+        assert set(answers) == {False}
+
+
+async def test_a_full_redis_takes_nothing_half(server: OwnRedis) -> None:
+    """Where memory is short a write is refused whole, and reading goes on."""
+    async with connect(server.url, {}) as cache:
+        before = await filled(cache)
+        server.ask("CONFIG", "SET", "maxmemory", "1mb")
+        with pytest.raises(errors.CacheUnavailable, match="does not answer"):
+            await cache.save(make_file("3.0"), CHANGE)
+        assert await everything(cache) == before
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        await cache.save(make_file("3.0"), CHANGE)
+
+
+async def test_a_redis_that_drops_keys_is_refused(server: OwnRedis) -> None:
+    """An eviction policy that spares no key is refused at the start, in one line."""
+    server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    async with connect(server.url, {}) as cache:  # without a limit none is dropped
+        assert not await cache.built()
+    server.ask("CONFIG", "SET", "maxmemory", "100mb")
+    with pytest.raises(errors.Misconfigured, match=r"allkeys-lru.*noeviction") as refused:
+        await connect(server.url, {}).__aenter__()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis://:wrong-secret@{host}/0", "refuses this user or password"),
+        ("redis://{host}/0", "refuses this user or password"),
+        ("redis+cluster://:secret@{host}", "no cluster"),
+        ("redis://:secret@{host}/99", "cannot be used"),
+        ("redis://:secret@{host}/x", "not like"),
+        ("redis://:secret@/0", "not like"),
+        ("redis://:secret@{host},{host}/0", "several hosts"),
+        ("redis+cluster://:secret@{host}/3", "no databases"),
+        ("redis://:secret@{host}/0?prefix=a{b}", "prefix"),
+        ("redis://:secret@{host}/0?timeout=soon", "timeout"),
+        ("redis://:secret@{host}/0?tiemout=1", "tiemout"),
+    ],
+)
+async def test_a_wrong_url_is_explained(server: OwnRedis, url: str, why: str) -> None:
+    """One line says what is wrong with it, without the password."""
+    server.ask("CONFIG", "SET", "requirepass", "secret")
+    with pytest.raises(errors.Misconfigured, match=why) as refused:
+        await connect(url.replace("{host}", f"127.0.0.1:{server.port}"), {}).__aenter__()
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+async def test_the_password_is_used(server: OwnRedis) -> None:
+    """User and password of the URL are those that Redis is given."""
+    server.ask("ACL", "SETUSER", "ada", "on", ">p@ss/w:rd", "~*", "+@all")
+    server.ask("ACL", "SETUSER", "default", "off")
+    host = f"127.0.0.1:{server.port}"
+    async with connect(f"redis://ada:p%40ss%2Fw%3Ard@{host}", {}) as cache:
+        await filled(cache)
+
+
+async def test_a_server_of_a_cluster_says_so() -> None:
+    """A cluster needs its own scheme, and the error names it."""
+    async with redis.cluster() as found:
+        place, query = parse(found)
+        said = []
+        for host, port in place.nodes:
+            opening = connect(f"redis://{host}:{port}?prefix={query['prefix']}", {})
+            try:
+                async with opening:
+                    said.append("the one that has the slot")
+            except errors.Misconfigured as refused:
+                said.append(str(refused))
+    assert sum("redis+cluster://" in one for one in said) == redis.NODES - 1
+
+
+async def test_a_server_that_is_down_is_unavailable(server: OwnRedis) -> None:
+    """Nobody listening is no mistake of the URL's."""
+    await asyncio.to_thread(server.stop)
+    for scheme in ("redis", "redis+cluster"):
+        with pytest.raises(errors.CacheUnavailable, match=f"127.0.0.1:{server.port}"):
+            await connect(f"{scheme}://127.0.0.1:{server.port}?timeout=0.5", {}).__aenter__()
+
+
+async def test_a_slot_that_moves_is_followed(tmp_path: Path) -> None:
+    """The keys go to another server of the cluster, and the cache with them."""
+    with own(redis.start_cluster, tmp_path) as running:
+        ports = [running.ports[f"redis{number}"] for number in range(redis.NODES)]
+        async with connect(f"redis+cluster://127.0.0.1:{ports[0]}", {}) as cache:
+            before = await filled(cache)
+            await asyncio.to_thread(move_slot, ports)
+            assert await everything(cache) != []
+            assert await cache.project(ALPHA) is not None
+            assert (await everything(cache))[:4] == before[:4]
+            assert await cache.save(make_file("3.0"), CHANGE) == await cache.serial()
+
+
+def move_slot(ports: list[int]) -> None:
+    """Move the slot of the cache to the next server."""
+    slot = ask(ports[0], "CLUSTER", "KEYSLOT", "{pypicloud}")
+    ids = [ask(port, "CLUSTER", "MYID") for port in ports]
+    (source,) = [port for port in ports if ask(port, "CLUSTER", "COUNTKEYSINSLOT", slot)]
+    target = ports[(ports.index(source) + 1) % len(ports)]
+    giver, taker = ids[ports.index(source)], ids[ports.index(target)]
+    ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", giver)
+    ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", taker)
+    for key in ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1000):
+        ask(source, "MIGRATE", "127.0.0.1", target, key, 0, 5000)
+    for port in ports:
+        ask(port, "CLUSTER", "SETSLOT", slot, "NODE", taker)
+
+
+async def test_tls(tmp_path: Path) -> None:
+    """Over TLS a server is believed whose certificate ``ca_file`` has signed, and no other."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    leaf.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    options = ("--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-auth-clients")
+    running = redis.start_redis(tmp_path, *options, "no")
+    try:
+        (port,) = free_ports(1)
+        ask(running.ports["redis"], "CONFIG", "SET", "tls-port", port)
+        host = f"127.0.0.1:{port}"
+        async with connect(f"rediss://{host}?ca_file={tmp_path}/ca.pem", {}) as cache:
+            await filled(cache)
+        with pytest.raises(errors.CacheUnavailable):
+            await connect(f"rediss://{host}", {}).__aenter__()
+    finally:
+        stop(running)
