@@ -218,8 +218,8 @@ class StorageContract:
             task = asyncio.create_task(storage.put("a/b", hanging(), size=2**24, sha256="0" * 64))
             await asyncio.sleep(0.002 * steps)
             task.cancel()
-            async with asyncio.timeout(20):
-                with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(asyncio.CancelledError):
+                async with asyncio.timeout(20):
                     await task
         await self._unchanged(storage, None)
 

@@ -22,7 +22,8 @@ from app.storage.s3 import metadata as user_metadata
 from app.storage.s3.client import Client
 from app.storage.s3.downloads import Download
 from app.storage.s3.failures import Refused
-from app.storage.s3.uploads import PART, Upload, collected, finished, part_size
+from app.storage.s3.uploads import PART, Upload, collected, part_size
+from app.storage.settled import settled
 
 BATCH = 1000
 """Keys that one request can remove."""
@@ -85,15 +86,17 @@ class S3Storage:
         }
         part = part_size(size, self._part)
         if size > part:
-            if not await Upload(self.client, name, kept).run(content, part, checksum):
+
+            async def landed() -> bool:
                 found = await self._found(key)
-                if found is None or not user_metadata.wrote(found, attempt):
-                    raise errors.StorageUnavailable(f"The storage lost the upload of {key}")
+                return found is not None and user_metadata.wrote(found, attempt)
+
+            await Upload(self.client, name, kept, landed).run(content, part, checksum, size)
             return
         body = await collected(content, checksum)
         sums = self.client.verified(body.getvalue(), sha256)
         put = self.client.ask("put_object", size=size, Key=name, Body=body, **kept, **sums)
-        await finished(put)
+        await settled(put)
 
     async def get(
         self, key: str, *, start: int = 0, end: int | None = None

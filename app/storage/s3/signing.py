@@ -24,8 +24,8 @@ class Signer:
         with translated():
             async with asyncio.timeout(self._patience):
                 frozen = await self._credentials.get_frozen_credentials()
-        signed_at = window.opened(now, expires_in)
         lives = min(expires_in, sigv4.LONGEST)
+        signed_at = window.opened(now, lives)
         # No public name tells when temporary credentials end.
         ends: datetime | None = getattr(self._credentials, "_expiry_time", None)
         if ends is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any
 
 from app import errors
 from app.storage.checksum import Checksum
 from app.storage.s3.client import Client
 from app.storage.s3.failures import Refused
+from app.storage.settled import settled, undisturbed
 
 PART = 5 * 2**20
 """Bytes of a part, the least that S3 allows; smaller objects are sent at once."""
@@ -23,27 +24,11 @@ PARALLEL = 3
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 
 def part_size(size: int, least: int = PART) -> int:
     """How long all parts but the last are: ``least``, or so many MiB that they are few enough."""
     mib = 2**20
     return least if size <= PARTS * least else -(-size // (PARTS * mib)) * mib
-
-
-async def finished(work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` returns; a cancellation waits for it, and is forgotten where it succeeds."""
-    task = asyncio.ensure_future(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled and not task.cancelled() and task.exception() is not None:
-        raise asyncio.CancelledError from task.exception()
-    return task.result()
 
 
 async def collected(content: AsyncIterator[bytes], checksum: Checksum) -> BytesIO:
@@ -57,28 +42,42 @@ async def collected(content: AsyncIterator[bytes], checksum: Checksum) -> BytesI
 
 
 class Upload:
-    """A multipart upload of ``key`` (as the bucket knows it); ``kept`` goes with the object."""
+    """A multipart upload of ``key`` (as the bucket knows it); ``kept`` goes with the object.
 
-    def __init__(self, client: Client, key: str, kept: dict[str, Any]) -> None:
+    ``landed`` asks the bucket whether the object under this key is the one of this upload.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        key: str,
+        kept: dict[str, Any],
+        landed: Callable[[], Awaitable[bool]],
+    ) -> None:
         self._client = client
         self._key = key
         self._kept = kept
+        self._landed = landed
         self._id = ""
         self._parts: list[dict[str, Any]] = []
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def run(self, content: AsyncIterator[bytes], length: int, checksum: Checksum) -> bool:
-        """Send parts of this length, and let them be seen; False where nobody knows whether.
+    async def run(
+        self, content: AsyncIterator[bytes], length: int, checksum: Checksum, size: int
+    ) -> None:
+        """Send ``size`` bytes in parts of this length, and let them be seen.
 
-        Otherwise, whatever is raised, nothing of them stays.
+        Whatever is raised, nothing of them stays.
         """
-        await finished(self._begin())
+        _, cancelled = await undisturbed(self._begin())
         try:
+            if cancelled is not None:
+                raise cancelled
             await self._send(content, length, checksum)
             checksum.verify()
-            return await finished(self._complete())
+            await settled(self._complete(size))
         except BaseException:
-            await finished(self._abort())
+            await settled(self._abort())
             raise
 
     async def _begin(self) -> None:
@@ -155,20 +154,19 @@ class Upload:
     def _verified(self, view: memoryview) -> dict[str, str]:
         return self._client.verified(view, hashlib.sha256(view).hexdigest())
 
-    async def _complete(self) -> bool:
+    async def _complete(self, size: int) -> None:
         try:
             await self._client.ask(
                 "complete_multipart_upload",
+                size=size,
                 Key=self._key,
                 UploadId=self._id,
                 MultipartUpload={"Parts": self._parts},
             )
-        except Refused as refused:
-            # The answer to an earlier attempt of the SDK may be lost.
-            if refused.code == "NoSuchUpload":
-                return False
-            raise
-        return True
+        except errors.StorageUnavailable:
+            # The answer may be lost, or that to an earlier attempt of the SDK.
+            if not await self._landed():
+                raise
 
     async def _abort(self) -> None:
         """Leave no part behind; where that fails, the bucket's own rules may clean up."""
