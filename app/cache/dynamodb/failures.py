@@ -17,6 +17,7 @@ BUSY = frozenset(
     {
         "InternalServerError",
         "LimitExceededException",
+        "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
         "ReplicatedWriteConflictException",
         "RequestLimitExceeded",
@@ -27,8 +28,8 @@ BUSY = frozenset(
         "ThrottlingError",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionConflictException",
         "TransactionInProgressException",
-        "ProvisionedThroughputExceeded",
     }
 )
 """Codes, also those of the reasons of a transaction, that ask to come again."""

@@ -57,9 +57,9 @@ async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tu
 class Pace:
     """Pauses with jitter, ever longer, until ``seconds`` are over."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, longest: float = LONGEST) -> None:
         self._ends = asyncio.get_running_loop().time() + seconds
-        self._longest = PAUSE
+        self._next, self._longest = PAUSE, longest
 
     @property
     def left(self) -> float:
@@ -68,8 +68,8 @@ class Pace:
 
     async def pause(self) -> bool:
         """Wait a while, unless the time is over: then False, at once."""
-        seconds = random.uniform(0.2, 1) * self._longest  # noqa: S311  # nobody is to guess it
-        self._longest = min(2 * self._longest, LONGEST)
+        seconds = random.uniform(0.2, 1) * self._next  # noqa: S311  # nobody is to guess it
+        self._next = min(2 * self._next, self._longest)
         if seconds >= self.left:
             return False
         await asyncio.sleep(seconds)

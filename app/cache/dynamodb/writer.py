@@ -27,6 +27,8 @@ ITEMS = 100
 """In one transaction, at the most."""
 TOGETHER = 97
 """Writes that are tried in one transaction."""
+RACE = 0.3
+"""Seconds between two attempts at the same transaction, at the most."""
 MANY = 500
 """Files; writes that concern more are reckoned in a thread."""
 
@@ -111,7 +113,7 @@ class Writer:
 
     async def _commit(self, batch: Sequence[_Turn]) -> int:
         """Do as many of these as fit into one transaction; how many."""
-        pace = Pace(self._table.timeout)
+        pace = Pace(self._table.timeout, longest=RACE)
         while (drafted := await self._tried(batch)) is None:
             if not await pace.pause():
                 raise errors.CacheUnavailable("DynamoDB: other writers were faster all the time.")
