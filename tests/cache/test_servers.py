@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import trustme
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -58,6 +59,27 @@ async def shared_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     database = {"postgresql": postgresql.database, "mariadb": mariadb.database}[request.param]
     async with database() as url:
         yield url
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def secured(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of a server with TLS, with the parameter that names whom to trust."""
+    folder = tmp_path_factory.mktemp("s")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    leaf = authority.issue_cert("127.0.0.1")
+    leaf.private_key_pem.write_to_path(str(folder / "key.pem"))
+    leaf.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    (folder / "key.pem").chmod(0o600)
+    if request.param == "postgresql":
+        with own(postgresql.start_postgresql, folder) as running:
+            asked = f"sslmode=verify-full&sslrootcert={folder}/ca.pem"
+            yield f"{postgresql.server_url(running)}?{asked}"
+    else:
+        with own(mariadb.start_mariadb, folder) as running:
+            yield f"{mariadb.server_url(running, 'mysql')}?ssl_ca={folder}/ca.pem"
 
 
 async def seconds(call: Awaitable[object]) -> float:
@@ -305,3 +327,15 @@ async def test_tls_that_was_asked_for_is_not_done_without(kind: str) -> None:
         with pytest.raises(errors.Misconfigured, match=authority):
             async with sql.connect(f"{url}?{authority}=/nowhere/ca.pem", {}):
                 pass
+
+
+async def test_tls_is_spoken_and_verified(secured: str, tmp_path: Path) -> None:
+    """A server whose certificate somebody else signed is not talked to."""
+    async with sql.connect(secured, {}) as cache:
+        await filled(cache)
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    ours = secured.rpartition("=")[2]
+    with pytest.raises(errors.CacheUnavailable, match="does not answer"):
+        async with sql.connect(secured.replace(ours, str(other)), {}):
+            pass

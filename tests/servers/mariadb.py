@@ -30,7 +30,10 @@ def binary(name: str) -> str:
 
 
 def start_mariadb(folder: Path) -> Running:
-    """A server in ``folder`` whose root has no password; nothing of it survives a power cut."""
+    """A server in ``folder`` whose root has no password; nothing of it survives a power cut.
+
+    It speaks TLS where the folder holds ``cert.pem`` and ``key.pem``.
+    """
     made = subprocess.run(
         [
             *(binary("mariadb-install-db"), "--no-defaults", f"--user={_user()}"),
@@ -51,6 +54,7 @@ def resume_mariadb(folder: Path, port: int | None = None) -> Running:
     """Start the server on what it kept in ``folder``, on the port it had, if that is given."""
 
     def command(ports: Mapping[str, int]) -> list[str | Path]:
+        secured = [f"--ssl-cert={folder / 'cert.pem'}", f"--ssl-key={folder / 'key.pem'}"]
         return [
             *(binary("mariadbd"), "--no-defaults", f"--user={_user()}"),
             *(f"--datadir={folder / 'tables'}", "--bind-address=127.0.0.1"),
@@ -60,6 +64,7 @@ def resume_mariadb(folder: Path, port: int | None = None) -> Running:
             *("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync"),
             *("--innodb-buffer-pool-size=128M", "--performance-schema=OFF"),
             *("--max-connections=200", "--character-set-server=latin1"),
+            *(secured if (folder / "cert.pem").exists() else ()),
         ]
 
     def ready(ports: Mapping[str, int]) -> None:

@@ -35,7 +35,8 @@ def binary(name: str) -> str:
 def start_postgresql(folder: Path) -> Running:
     """A server in ``folder`` that trusts whoever comes, but for CAREFUL.
 
-    Nothing of it survives a power cut.
+    Nothing of it survives a power cut. It speaks TLS where the folder holds ``cert.pem`` and
+    ``key.pem``.
     """
     cluster = folder / "cluster"
     command = [binary("initdb"), "-D", str(cluster), "-A", "trust", "-U", ADMIN]
@@ -61,7 +62,10 @@ def resume_postgresql(folder: Path, port: int | None = None) -> Running:
         options = ["fsync=off", "full_page_writes=off"]
         sized = ["max_connections=200", "shared_buffers=64MB"]
         place = ["-D", str(folder / "cluster"), "-h", "127.0.0.1", "-k", ""]
-        settings = (word for option in (*options, *sized) for word in ("-c", option))
+        secured = ["ssl=on", "ssl_cert_file=../cert.pem", "ssl_key_file=../key.pem"]
+        if not (folder / "cert.pem").exists():
+            secured = []
+        settings = (word for option in (*options, *sized, *secured) for word in ("-c", option))
         return as_user("postgres", [binary("postgres"), *place, "-p", str(chosen), *settings])
 
     def ready(ports: Mapping[str, int]) -> None:
@@ -108,6 +112,8 @@ def give(folder: Path, user: str) -> None:
     """Let ``user`` keep things in the folder, where this process is root and it is another."""
     if os.geteuid() == 0:
         shutil.chown(folder, user, user)
+        for below in folder.iterdir():
+            shutil.chown(below, user, user)
         for above in folder.parents:
             if str(above) in ("/", "/tmp"):
                 break
