@@ -322,6 +322,18 @@ async def test_a_cancelled_transaction_is_made_anew(
         await assert_whole(cache)
 
 
+async def test_a_read_waits_for_the_transaction_under_way(url: str, proxy: FaultProxy) -> None:
+    """A project that is being written is read once that is done, as new as its change."""
+    reasons = [{"Code": "TransactionConflict", "Message": "No."}]
+    answer = refusal("TransactionCanceledException", CancellationReasons=reasons)
+    async with opened(url, proxy.url) as cache:
+        await cache.restore([make_project(ALPHA, make_file())], CHANGE)
+        proxy.plan = rule = Rule(answer, times=1)
+        found = await cache.outline(ALPHA)
+        assert found is not None
+        assert rule.hits == 1
+
+
 async def test_throttling_without_end_is_unavailable(url: str, proxy: FaultProxy) -> None:
     """Every method gives up in bounded time, in one line without a secret."""
     options = {"timeout": 0.5, "secret_access_key": "hunter2"}

@@ -26,8 +26,8 @@ _Pages = list[list[tuple[str, Kept]]]
 
 
 async def known(table: Table, prefix: str, name: NormalizedName) -> Known | None:
-    """A project without its files."""
-    found = await table.get(records.project_key(prefix, name))
+    """A project without its files, at least as new as any change that was seen before."""
+    found = await table.get_settled(records.project_key(prefix, name))
     return None if found is None else records.known(found)
 
 

@@ -129,6 +129,24 @@ class Table:
         found: Item | None = answer.get("Item")
         return found
 
+    async def get_settled(self, key: Key) -> Item | None:
+        """The same, once no transaction is under way that writes it.
+
+        ``get`` may still see what stood there before a transaction of which other items are
+        to be seen already.
+        """
+        pace = Pace(self.timeout)
+        wanted = [{"Get": {"TableName": self.name, "Key": key_of(key)}}]
+        while True:
+            try:
+                answer = await self.ask("transact_get_items", TransactItems=wanted)
+            except Refused as refused:
+                if not refused.contended or not await pace.pause():
+                    raise
+            else:
+                found: Item | None = answer["Responses"][0].get("Item")
+                return found
+
     async def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         """Those of these items that there are, each as it is now."""
         found: dict[Key, Item] = {}
