@@ -37,6 +37,7 @@ test: install clients servers ## Run every test
 	@command -v strace >/dev/null || { echo "Tests need strace (Debian: apt-get install strace)." >&2; exit 1; }
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { echo "Tests need PostgreSQL (Debian: apt-get install postgresql)." >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || { echo "Tests need MariaDB (Debian: apt-get install mariadb-server)." >&2; exit 1; }
+	@command -v redis-server >/dev/null || { echo "Tests need Redis (Debian: apt-get install redis-server)." >&2; exit 1; }
 	@$(PYTEST) -n auto --dist worksteal && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
 
 test-fast: install servers ## Run the tests that take no more than a moment

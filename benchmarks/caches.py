@@ -9,9 +9,9 @@ from pathlib import Path
 from app import plugins
 from app.cache.base import Cache
 from benchmarks.server import temporary_folder
-from tests.servers import mariadb, postgresql, running
+from tests.servers import mariadb, postgresql, redis, running
 
-KINDS = ("memory", "sqlite", "postgresql", "mariadb")
+KINDS = ("memory", "sqlite", "postgresql", "mariadb", "redis")
 
 
 @asynccontextmanager
@@ -34,7 +34,7 @@ async def url(kind: str) -> AsyncIterator[str]:
             folder: Path = stack.enter_context(temporary_folder())
             yield f"sqlite+aiosqlite:///{folder}/cache.db"
         else:
-            server = {"postgresql": postgresql, "mariadb": mariadb}[kind]
+            server = {"postgresql": postgresql, "mariadb": mariadb, "redis": redis}[kind]
             yield await stack.enter_async_context(server.database())
 
 
