@@ -326,6 +326,17 @@ async def test_the_password_is_used(server: OwnRedis) -> None:
         await filled(cache)
 
 
+async def test_a_user_with_few_rights_suffices(server: OwnRedis) -> None:
+    """Only the keys of the prefix are touched; without INFO all works but the looking out."""
+    rights = ("~{pypicloud}*", "+@all", "-@dangerous", "-@admin")
+    server.ask("ACL", "SETUSER", "ada", "on", ">secret", *rights)
+    async with connect(f"redis://ada:secret@127.0.0.1:{server.port}", {}) as cache:
+        await filled(cache)
+        assert await cache.built()
+        await cache.clear()
+        assert not await cache.built()
+
+
 async def test_a_server_of_a_cluster_says_so() -> None:
     """A cluster needs its own scheme, and the error names it."""
     async with redis.cluster() as found:
