@@ -426,6 +426,18 @@ async def test_half_a_project_is_never_shown(url: str) -> None:
             await cache.project(ALPHA)
 
 
+async def test_an_item_that_cannot_be_read_is_unavailable(url: str) -> None:
+    """What somebody else wrote into the table is no answer, and no error of ours either."""
+    async with opened(url) as cache:
+        await cache.restore([make_project(ALPHA, make_file())], CHANGE)
+        found = next(one for one in await items(url) if one["sk"]["S"] == ALPHA)
+        broken = {**found, "body": {"B": "e30="}}
+        await dynamodb.ask("PutItem", TableName=table_of(url), Item=broken)
+        for call in (cache.project(ALPHA), cache.projects(), cache.save(make_file("2.0"), CHANGE)):
+            with pytest.raises(errors.CacheUnavailable, match="reindex"):
+                await call
+
+
 async def test_another_versions_writes_are_missed(url: str) -> None:
     """A version that comes back after another one wrote is not built; serials go on."""
     async with opened(url) as cache:

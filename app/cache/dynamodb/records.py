@@ -10,16 +10,21 @@ what bears another one is not there yet, or not there any more.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 import msgspec
 from packaging.utils import NormalizedName
 
+from app import errors
 from app.cache.newest import Candidate, Standing
 from app.models import Actor, Change, File, FileState, Hashes, Kind, Project, Status
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PART, SORT, REVISION, BODY = "pk", "sk", "rev", "body"
 """The attributes of every item: its two keys, the revision that wrote it, JSON."""
@@ -180,26 +185,46 @@ def revision(found: Item) -> int:
     return int(found[REVISION]["N"])
 
 
+def _readable(decoded: Callable[P, T]) -> Callable[P, T]:
+    """An item that somebody else has touched makes the cache unavailable."""
+
+    @wraps(decoded)
+    def read(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return decoded(*args, **kwargs)
+        except (msgspec.MsgspecError, KeyError, ValueError) as why:
+            raise errors.CacheUnavailable(
+                "DynamoDB holds an item that cannot be read; remove the table and reindex"
+            ) from why
+
+    return read
+
+
+@_readable
 def meta(found: Item) -> Meta:
     """From the item META."""
     return _decode_meta(found[BODY]["B"])
 
 
+@_readable
 def known(found: Item) -> Known:
     """From the item of a project."""
     return _decode_known(found[BODY]["B"])
 
 
+@_readable
 def knowns(found: Iterable[Item]) -> list[Known]:
     """The same of many; decoded at once it takes half the time."""
     return _decode_knowns(_joined(found))
 
 
+@_readable
 def files(found: Iterable[Item]) -> list[File]:
     """From items of files."""
     return _decode_files(_joined(found))
 
 
+@_readable
 def passage(found: Item) -> Passage:
     """From an item of changes."""
     return _decode_passage(found[BODY]["B"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -77,7 +77,8 @@ class Writer:
         self._waiting.extend(turns)
         if self._waiting and (self._running is None or self._running.done()):
             self._running = asyncio.create_task(self._run())
-        outcomes: Awaitable[list[T]] = asyncio.gather(*(turn.outcome for turn in turns))
+        outcomes: asyncio.Future[list[T]] = asyncio.gather(*(turn.outcome for turn in turns))
+        outcomes.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(outcomes)
 
     async def settled(self) -> None:
