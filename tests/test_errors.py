@@ -58,10 +58,11 @@ STATUS = {
 
 
 def tree(kind: type[errors.PypicloudError]) -> Iterator[type[errors.PypicloudError]]:
-    """Every error below this one."""
+    """Every error below this one; rooms have finer ones of their own, which doors do not tell."""
     for below in kind.__subclasses__():
-        yield below
-        yield from tree(below)
+        if below.__module__ == errors.__name__:
+            yield below
+            yield from tree(below)
 
 
 def test_every_error_has_its_status_here() -> None:

@@ -98,10 +98,10 @@ def test_a_mutant_that_commits_too_early_is_found(make_server: MakeServer, tmp_p
     shutil.copytree(ROOT / "app", tree / "app", ignore=shutil.ignore_patterns("__pycache__"))
     publish = tree / "app" / "index" / "publish.py"
     source = publish.read_text()
-    bytes_first = "            await blobs.store(self._storage, blob, distribution)\n"
+    bytes_first = "            await blobs.store(self._storage, blob, distribution, facts)\n"
     commit = "        record = await self._journal.append(event)\n"
     assert source.count(bytes_first) == source.count(commit) == 1
-    bytes_last = f"{commit}        await blobs.store(self._storage, blob, distribution)\n"
+    bytes_last = f"{commit}        await blobs.store(self._storage, blob, distribution, facts)\n"
     publish.write_text(source.replace(bytes_first, "").replace(commit, bytes_last))
     server = make_server(tree=tree)
     act = Upload("next")

@@ -14,7 +14,7 @@ from app.storage.base import Storage
 from tests.servers import azurite as azure
 from tests.servers import gcs, s3
 
-BACKENDS = ("memory", "file", "gcs_front", "seaweed", "ministack", "azurite", "cloudfront")
+BACKENDS = ("memory", "file", "gcs_front", "seaweed", "ministack", "azurite")
 LASTING = ("file", "gcs_front", "seaweed", "azurite")
 
 
@@ -65,13 +65,6 @@ def gcs_front() -> Place:
 def azurite() -> Place:
     """A prefix in a container of Azurite."""
     return Place(f"azure://{azure.CONTAINER}/{ULID()}", azure.azurite().options)
-
-
-@pytest.fixture
-def cloudfront() -> Place:
-    """A prefix in a bucket of SeaweedFS, before which a CloudFront distribution would stand."""
-    url = "https://d111111abcdef8.cloudfront.net"
-    return Place(f"cloudfront://{s3.BUCKET}/{ULID()}", {"url": url, "s3": s3.seaweed().options})
 
 
 @pytest.fixture(params=BACKENDS)

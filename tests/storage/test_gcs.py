@@ -476,7 +476,8 @@ class TestDelete:
         await asyncio.gather(*(bucket.create(f"a/{n}", b"") for n in range(120)))
         await bucket.delete_many([f"a/{n}" for n in range(120)])
         assert await listed(bucket) == []
-        assert len(server.requests(f"{prefix}/a", "batched")) == 120
+        batched = {str(request["name"]) for request in server.requests(f"{prefix}/a", "batched")}
+        assert len(batched) == 120
         assert server.requests(f"{prefix}/a", "delete") == []
 
     async def test_what_a_batch_leaves(
