@@ -124,9 +124,11 @@ Index(
     projects.c.folded,
     sqlite_where=projects.c.line.is_not(None),
 ).ddl_if(dialect="sqlite")
+# Of the name in lower case, which it is in: an index of the name itself would be taken for
+# finding projects by name as well, which it does badly.
 _SEARCHED = (
     f"CREATE INDEX {projects.name}_searched ON {projects.name}"
-    " USING gin (name gin_trgm_ops, folded gin_trgm_ops)"
+    " USING gin (lower(name) gin_trgm_ops, folded gin_trgm_ops)"
 )
 
 files = Table(

@@ -271,7 +271,10 @@ def _matching(query: Query) -> ColumnElement[bool]:
     join = or_ if query.operator == "or" else and_
     sides = [
         join(*(column.contains(term.casefold(), autoescape=True) for term in terms))
-        for column, terms in ((projects.c.name, query.names), (projects.c.folded, query.summaries))
+        for column, terms in (
+            (func.lower(projects.c.name), query.names),  # as PostgreSQL's index has it
+            (projects.c.folded, query.summaries),
+        )
         if terms
     ]
     return or_(*sides)
