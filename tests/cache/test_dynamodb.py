@@ -20,6 +20,8 @@ from app import errors
 from app.cache.base import Cache, Query
 from app.cache.dynamodb import connect, records
 from app.cache.options import DynamoDBOptions
+from app.config import Settings
+from app.main import create_app
 from tests.contracts.cache import (
     ALPHA,
     BETA,
@@ -33,6 +35,7 @@ from tests.contracts.cache import (
 from tests.servers import dynamodb
 from tests.servers.faults import FaultProxy, between
 from tests.servers.plans import Answer, Fault, Rule, Seeded
+from tests.serving import serving
 
 KEYS = [
     {"AttributeName": "pk", "KeyType": "HASH"},
@@ -459,6 +462,19 @@ async def test_another_versions_writes_are_missed(url: str) -> None:
         await cache.set_built()
     async with opened(url) as cache:
         assert await cache.built()
+
+
+def test_the_service_keeps_its_cache_there(url: str, settings: Settings) -> None:
+    """The settings reach it: the service is ready, and its table is there."""
+    chosen = settings.model_copy(
+        update={"cache": url, "dynamodb": DynamoDBOptions.of(dynamodb.server().options)}
+    )
+    with serving(create_app(chosen)) as served:
+        deadline = time.monotonic() + 20
+        while (answer := served.ask("/health/ready")).status != 200:
+            assert time.monotonic() < deadline, answer.body
+            time.sleep(0.1)
+    assert asyncio.run(describe(url))["TableStatus"] == "ACTIVE"
 
 
 @pytest.mark.parametrize(
