@@ -337,6 +337,35 @@ async def test_a_user_with_few_rights_suffices(server: OwnRedis) -> None:
         assert not await cache.built()
 
 
+async def test_what_another_version_wrote_is_not_missed(server: OwnRedis) -> None:
+    """Where another version wrote since, this one is not complete; its serials go on for both."""
+    async with connect(server.url, {}) as cache:
+        await filled(cache)
+    serial = int(server.ask("HINCRBY", "{pypicloud}", "serial", 5))
+    server.ask("HSET", "{pypicloud}", "00000000.era", "e", "00000000.written", serial)
+    async with connect(server.url, {}) as cache:
+        assert not await cache.built()
+        await cache.set_built()
+    async with connect(server.url, {}) as cache:
+        assert await cache.built()
+        assert await cache.record(CHANGE) == serial + 1
+
+
+async def test_what_no_version_uses_is_removed(server: OwnRedis) -> None:
+    """The keys of a version that no process used for a week go, once this one is complete."""
+    async with connect(server.url, {}) as cache:
+        before = await filled(cache)
+    server.ask("HSET", "{pypicloud}", "00000000.era", "e", "00000000.seen", "1000")
+    server.ask("ZADD", "{pypicloud}:00000000:e:shown", 1, "old")
+    server.ask("HSET", "{pypicloud}:00000000:e:p/old", "serial", 1)
+    async with connect(server.url, {}) as cache:
+        async with asyncio.timeout(10):
+            while any("00000000" in key or "dead" in key for key in server.ask("KEYS", "*")):
+                await asyncio.sleep(0.01)
+        assert await everything(cache) == before
+        assert not server.ask("HEXISTS", "{pypicloud}", "00000000.era")
+
+
 async def test_a_server_of_a_cluster_says_so() -> None:
     """A cluster needs its own scheme, and the error names it."""
     async with redis.cluster() as found:
