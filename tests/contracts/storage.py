@@ -623,7 +623,7 @@ class LastingContract:
     async def test_memory_is_bounded(self, url: str, options: Mapping[str, Any]) -> None:
         """However long a key is, a few megabytes are enough to put and get it."""
         part = bytes(2**18)
-        count = 384
+        count = 256
         whole = hashlib.sha256()
         for _ in range(count):
             whole.update(part)

@@ -168,20 +168,21 @@ async def streamed(
                     session = opened
                     if cancelled is not None:
                         raise cancelled
-                piece = bytes(memoryview(held)[:CHUNK])
-                await asyncio.gather(session.send(piece), asyncio.to_thread(md5.update, piece))
-                del held[:CHUNK]
+                rest = held[CHUNK:]
+                del held[CHUNK:]
+                await asyncio.gather(session.send(held), asyncio.to_thread(md5.update, held))
+                held = rest
         source.checksum.verify()
         assert session is not None  # noqa: S101  # there was more than a chunk
-        await asyncio.to_thread(md5.update, bytes(held))
-        await settled(_commit(client, session, bytes(held), md5.digest()))
+        await asyncio.to_thread(md5.update, held)
+        await settled(_commit(client, session, held, md5.digest()))
     except BaseException:
         if session is not None:
             await settled(session.cancel())
         raise
 
 
-async def _commit(client: Client, session: Session, last: bytes, md5: bytes) -> None:
+async def _commit(client: Client, session: Session, last: Buffer, md5: bytes) -> None:
     expected = base64.b64encode(md5).decode()
     resource = await session.send(last, hashes=f"md5={expected}")
     if resource and resource.get("md5Hash", expected) != expected:
