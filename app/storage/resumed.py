@@ -22,6 +22,12 @@ class Body(NamedTuple):
     chunks: AsyncIterator[bytes]
 
 
+async def nothing() -> AsyncGenerator[bytes]:
+    """The chunks of a body without any."""
+    return
+    yield b""
+
+
 Open = Callable[[int, str | None], Awaitable[Body]]
 """Opens the body from an absolute position on; with an etag, only while it is that of the key.
 

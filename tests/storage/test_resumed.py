@@ -89,7 +89,8 @@ async def test_a_body_is_whole_or_raises(
     try:
         await collect(resumed(store.open, start, attempts=attempts), seen)
     except errors.StorageUnavailable:
-        assert len(seen) < len(WHOLE) - start
+        never_answered = breaks[:attempts] == [None] * attempts
+        assert len(seen) < len(WHOLE) - start or never_answered
         assert WHOLE[start:].startswith(seen)
         assert len(breaks) >= attempts
     else:

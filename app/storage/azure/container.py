@@ -28,6 +28,7 @@ from app.storage.checksum import Checksum
 from app.storage.place import Place
 from app.storage.resumed import resumed
 from app.storage.settled import settled
+from app.storage.verified import verified
 
 ATTEMPT = "attempt"
 """The user metadata that tells whose a created key is."""
@@ -120,8 +121,11 @@ class Container:
             return
         reading = Reading(key, lambda headers: self._ask(name, headers), end)
         attempts = self._requests.attempts
-        async with aclosing(resumed(key, reading.begin, start, attempts=attempts)) as chunks:
-            async for chunk in reading.verified(chunks) if start == 0 and end is None else chunks:
+        chunks = resumed(key, reading.begin, start, attempts=attempts)
+        if start == 0 and end is None:
+            chunks = verified(key, chunks, algorithm="md5", recorded=reading.recorded)
+        async with aclosing(chunks):
+            async for chunk in chunks:
                 yield chunk
 
     async def head(self, key: str) -> Stored | None:

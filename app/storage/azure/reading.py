@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
 
 from app import errors
 from app.storage.azure.failures import WHO, Failed, translated
-from app.storage.resumed import Body
+from app.storage.resumed import Body, nothing
 
 FOLDER = "hdi_isfolder"
 """The metadata of what is a folder and no blob, where an account has folders."""
@@ -39,7 +38,7 @@ class Reading:
             response = await self.ask(headers)
         except Failed as failed:
             if failed.status == 416:
-                return Body(etag or "", 0, _nothing())
+                return Body(etag or "", 0, nothing())
             if failed.absent and etag is None:
                 raise errors.KeyNotFound(self.key) from None
             raise
@@ -54,19 +53,9 @@ class Reading:
             raise Failed(f"{WHO} does not say how long {self.key} is")
         return Body(response.headers.get("ETag", ""), length, _chunks(response))
 
-    async def verified(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same, the last one held back until the store's hash of all was seen to hold."""
-        md5 = hashlib.md5(usedforsecurity=False)
-        held = b""
-        async for chunk in chunks:
-            if held:
-                yield held
-            md5.update(chunk)
-            held = chunk
-        if self.md5 is not None and base64.b64encode(md5.digest()).decode() != self.md5:
-            raise errors.BlobDamaged(f"{self.key}: the bytes do not have the store's MD5")
-        if held:
-            yield held
+    def recorded(self) -> bytes | None:
+        """The MD5 that the store keeps of the whole, if it does."""
+        return None if self.md5 is None else base64.b64decode(self.md5)
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
@@ -74,8 +63,3 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
         async with response:
             async for chunk in response.content.iter_any():
                 yield chunk
-
-
-async def _nothing() -> AsyncGenerator[bytes]:
-    for nothing in b"":
-        yield bytes(nothing)

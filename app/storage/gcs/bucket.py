@@ -27,6 +27,7 @@ from app.storage.options.gcs import GCSOptions
 from app.storage.place import Place
 from app.storage.resumed import resumed
 from app.storage.settled import settled
+from app.storage.verified import verified
 
 ATTEMPT = "attempt"
 """The user metadata that tells whose a created key is."""
@@ -121,10 +122,11 @@ class Bucket:
                 raise errors.KeyNotFound(key)
             return
         reading = Reading(self._client, key, name, end)
-        whole = start == 0 and end is None
         chunks = resumed(key, reading.begin, start, attempts=self._client.attempts)
-        async with aclosing(reading.verified(chunks) if whole else chunks) as found:
-            async for chunk in found:
+        if start == 0 and end is None:
+            chunks = verified(key, chunks, algorithm="md5", recorded=reading.recorded)
+        async with aclosing(chunks):
+            async for chunk in chunks:
                 yield chunk
 
     async def head(self, key: str) -> Stored | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import aiohttp
@@ -13,7 +11,7 @@ import aiohttp
 from app import errors
 from app.storage.gcs.client import WHO, Client
 from app.storage.gcs.failures import Failed, translated
-from app.storage.resumed import Body
+from app.storage.resumed import Body, nothing
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ class Reading:
             )
         except Failed as failed:
             if failed.status == 416:
-                return Body(etag or "", 0, _nothing())
+                return Body(etag or "", 0, nothing())
             if failed.absent and etag is None:
                 raise errors.KeyNotFound(self.key) from None
             raise
@@ -48,20 +46,9 @@ class Reading:
             raise Failed(f"{WHO} does not say how long {self.key} is")
         return Body(response.headers.get("X-Goog-Generation", ""), length, _chunks(response))
 
-    async def verified(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        """The same, the last one held back until the store's hash of all was seen to hold."""
-        md5 = hashlib.md5(usedforsecurity=False)
-        held = b""
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                if held:
-                    yield held
-                md5.update(chunk)
-                held = chunk
-        if self.md5 is not None and base64.b64encode(md5.digest()).decode() != self.md5:
-            raise errors.BlobDamaged(f"{self.key}: the bytes do not have the store's MD5")
-        if held:
-            yield held
+    def recorded(self) -> bytes | None:
+        """The MD5 that the store keeps of the whole, if it does."""
+        return None if self.md5 is None else base64.b64decode(self.md5)
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
@@ -69,11 +56,6 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
         async with response:
             async for chunk in response.content.iter_any():
                 yield chunk
-
-
-async def _nothing() -> AsyncGenerator[bytes]:
-    return
-    yield b""
 
 
 def _hash_of(headers: Mapping[str, str]) -> str | None:

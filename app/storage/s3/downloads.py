@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from botocore.exceptions import FlexibleChecksumError
 
 from app import errors
-from app.storage.resumed import Body, resumed
+from app.storage.resumed import Body, nothing, resumed
 from app.storage.s3 import metadata
 from app.storage.s3.client import Client
 from app.storage.s3.failures import Refused, translated
+from app.storage.verified import verified
 
 CHUNK = 2**18
 """Bytes of a chunk, at the most."""
@@ -29,20 +28,15 @@ class Download:
         self._start = start
         self._end = end
         self._whole = start == 0 and end is None
-        self._sha256: str | None = None
+        self._sha256: bytes | None = None
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    def chunks(self) -> AsyncGenerator[bytes]:
         """All of them. What is read whole and has not the sha256 kept with it raises."""
-        seen = hashlib.sha256()
         attempts = self._client.options.attempts
         body = resumed(self._key, self._begin, self._start, attempts=attempts)
-        async with aclosing(body) as chunks:
-            async for chunk in chunks:
-                if self._sha256 is not None:
-                    seen.update(chunk)
-                yield chunk
-        if self._sha256 not in (None, seen.hexdigest()):
-            raise errors.BlobDamaged(f"{self._key}: the bytes that came are not those recorded")
+        if not self._whole:
+            return body
+        return verified(self._key, body, algorithm="sha256", recorded=lambda: self._sha256)
 
     async def _begin(self, position: int, etag: str | None) -> Body:
         asked: dict[str, Any] = {} if etag is None else {"IfMatch": f'"{etag}"'}
@@ -57,10 +51,10 @@ class Download:
             if refused.absent:
                 raise errors.KeyNotFound(self._key) from None
             if refused.status == 416 and etag is None:
-                return Body("", 0, _nothing())
+                return Body("", 0, nothing())
             raise
         if self._whole and etag is None:
-            self._sha256 = answer["Metadata"].get(metadata.SHA256)
+            self._sha256 = metadata.recorded(answer["Metadata"])
         chunks = _chunks(self._key, answer["Body"])
         return Body(answer["ETag"].strip('"'), answer["ContentLength"], chunks)
 
@@ -81,8 +75,3 @@ async def _read(key: str, body: Any) -> bytes:
             return chunk
     except FlexibleChecksumError:
         raise errors.BlobDamaged(f"{key}: the bytes have not the checksum of the storage") from None
-
-
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    return
-    yield b""

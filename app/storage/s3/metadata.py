@@ -32,6 +32,14 @@ def wrote(found: Mapping[str, Any], attempt: str) -> bool:
     return metadata.get(ATTEMPT) == attempt
 
 
+def recorded(kept: Mapping[str, str]) -> bytes | None:
+    """The sha256 that we wrote with an object; None for the objects of others."""
+    try:
+        return bytes.fromhex(kept[SHA256])
+    except (KeyError, ValueError):
+        return None
+
+
 def read(kept: Mapping[str, str]) -> dict[str, str]:
     """What an object says of itself, with ``_`` for ``-``.
 
