@@ -42,10 +42,8 @@ def pytest_runtest_call() -> Generator[None, object, object]:
             # asyncpg looks for .pgpass and certificates whenever it connects.
             function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_arguments")
             # The SDK makes its clients in a thread, with an event loop that nobody else has.
-            function.can_block_in("app/cache/dynamodb/sdk.py", "made_in_thread")
-            function.can_block_in("app/cache/dynamodb/sdk.py", "renewed_in_thread")
-            function.can_block_in("app/storage/s3/sdk.py", "made_in_thread")
-            function.can_block_in("app/storage/s3/sdk.py", "renewed_in_thread")
+            function.can_block_in("app/aws.py", "made_in_thread")
+            function.can_block_in("app/aws.py", "renewed_in_thread")
         return (yield)
 
 

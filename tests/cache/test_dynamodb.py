@@ -286,6 +286,28 @@ async def test_a_table_removed_is_made_anew(url: str) -> None:
         assert await cache.serial() == 1_001
 
 
+async def test_nobody_waits_long_for_a_table_that_is_made_anew(url: str, proxy: FaultProxy) -> None:
+    """However long that takes, whoever asks is told in time; when it is done, all goes on."""
+    async with opened(url, proxy.url, timeout=0.5) as cache:
+        table = {**await describe(url), "TableStatus": "DELETING"}
+        await dynamodb.ask("DeleteTable", TableName=table_of(url))
+        headers = ("Content-Type: application/x-amz-json-1.0",)
+        leaving = Answer(200, "OK", headers, json.dumps({"Table": table}).encode())
+        proxy.plan = Rule(leaving, skip=2)  # the two questions for a project
+        begun = time.monotonic()
+        with pytest.raises(errors.CacheUnavailable, match="rebuilt"):
+            await cache.project(ALPHA)
+        assert time.monotonic() - begun < 5
+        proxy.plan = Rule(leaving, times=0)
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    assert await cache.project(ALPHA) is None
+                    break
+                except errors.CacheUnavailable:
+                    await asyncio.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError
+from botocore.exceptions import ClientError
 
-from app import errors
-
-REASON = 200
-"""Characters of what DynamoDB says that are passed on."""
-
-BROKEN = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
-"""What is raised where there was no answer, or none to the end."""
+from app import aws, errors
 
 BUSY = frozenset(
     {
@@ -36,16 +29,6 @@ BUSY = frozenset(
 CONTENDED = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 """Reasons of a transaction that somebody else was faster than."""
 
-_UNREACHED = {
-    "EndpointConnectionError": "cannot be reached",
-    "ConnectTimeoutError": "cannot be reached in time",
-    "ReadTimeoutError": "did not answer in time",
-    "AioReadTimeoutError": "did not answer in time",
-    "TimeoutError": "did not answer in time",
-    "NoCredentialsError": "cannot be asked: no credentials were found",
-    "SSLError": "has a certificate that cannot be verified",
-}
-
 
 class Refused(errors.CacheUnavailable):
     """An answer that is an error. ``reasons`` are those of a transaction that was cancelled."""
@@ -57,9 +40,7 @@ class Refused(errors.CacheUnavailable):
         self.status = int(answer.get("HTTPStatusCode", 0))
         reasons = (reason.get("Code") for reason in error.response.get("CancellationReasons", ()))
         self.reasons = {str(reason) for reason in reasons if reason not in (None, "None")}
-        said = " ".join(str(told.get("Message", "")).split())[:REASON]
-        if self.reasons:
-            said = ", ".join(sorted(self.reasons))
+        said = ", ".join(sorted(self.reasons)) or aws.said(error)
         super().__init__(f"DynamoDB answers {self.status} {self.code}: {said}".rstrip(": "))
 
     @property
@@ -82,8 +63,4 @@ class Unanswered(errors.CacheUnavailable):
     """A request without an answer: it may have been done."""
 
     def __init__(self, error: BaseException) -> None:
-        name = type(error).__name__
-        what = _UNREACHED.get(name, f"broke off ({name})")
-        if isinstance(error, ProxyConnectionError):
-            what = "cannot be reached through the proxy"
-        super().__init__(f"DynamoDB {what}")
+        super().__init__(f"DynamoDB {aws.broken(error)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import (
     AsyncIterator,
@@ -19,9 +20,11 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 from ulid import ULID
 
-from app import errors
-from app.cache.dynamodb.failures import BROKEN, Refused, Unanswered
+from app import aws, errors
+from app.cache.dynamodb.failures import Refused, Unanswered
 from app.cache.dynamodb.records import PART, REVISION, SORT, Item, Key, key_in, key_of
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -103,23 +106,29 @@ class Table:
             except ClientError as error:
                 refused: errors.CacheUnavailable = Refused(error)
                 if Refused(error).absent and operation != "describe_table":
-                    await self._make_anew()
+                    await self._make_anew(pace.left)
                 if not Refused(error).transient:
                     raise refused from None
-            except BROKEN as error:
+            except aws.BROKEN as error:
                 refused = Unanswered(error)
             if not await pace.pause():
                 raise refused from None
 
-    async def _make_anew(self) -> None:
-        """Make the table, whoever asks for it first; it knows nothing, and so is not built."""
+    async def _make_anew(self, patience: float) -> None:
+        """Make the table, whoever asks for it first; it knows nothing, and so is not built.
+
+        Nobody waits for it longer than ``patience`` seconds, and it goes on without them.
+        """
         if self._making is None or self._making.done():
             self._making = asyncio.create_task(self._remade())
-        await asyncio.shield(self._making)
+        await asyncio.wait([self._making], timeout=max(patience, 0))
         raise errors.CacheUnavailable("The table of the cache was gone; it is to be rebuilt.")
 
     async def _remade(self) -> None:
-        await self._made(self)
+        try:
+            await self._made(self)
+        except errors.PypicloudError as why:
+            logger.warning("the table of the cache is gone, and cannot be made anew: %s", why)
 
     async def get(self, key: Key) -> Item | None:
         """One item, as it is now."""

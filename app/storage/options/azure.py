@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from app.options import Options
 from app.quantities import Duration
-from app.storage.options import Options
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}\Z")
 

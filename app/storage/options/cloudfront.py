@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from app.storage.options import Options
+from app.options import Options
 
 
 class CloudFrontOptions(Options):

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from app.options import Options
 from app.quantities import Duration
-from app.storage.options import Options
 
 ACL = Literal[
     "authenticatedRead",

@@ -8,22 +8,18 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from app.options import AwsOptions
 from app.quantities import Duration
-from app.storage.options import Options
 
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
-class S3Options(Options):
+class S3Options(AwsOptions):
     """An S3-compatible store. Without keys, the SDK's own chain finds credentials."""
 
     endpoint_url: str | None = None
     region: str | None = None
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
-    access_key_id: str | None = None
-    secret_access_key: SecretStr | None = None
-    session_token: SecretStr | None = None
-    profile: str | None = None
     role_arn: str | None = None
     external_id: SecretStr | None = None
     ca_file: Path | None = None
@@ -43,12 +39,6 @@ class S3Options(Options):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key are set together or not at all")
-        if self.session_token is not None and self.access_key_id is None:
-            raise ValueError("session_token belongs to an access_key_id")
-        if self.profile is not None and self.access_key_id is not None:
-            raise ValueError("profile and access_key_id are two different credentials; set one")
         if self.external_id is not None and self.role_arn is None:
             raise ValueError("external_id belongs to a role_arn")
         if self.kms_key_id is not None and self.encryption in (None, "AES256"):

@@ -5,26 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError
+from botocore.exceptions import ClientError
 
-from app import errors
-
-REASON = 200
-"""Characters of what the store says that are passed on."""
-
-BROKEN = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
-"""What is raised where there was no answer, or none to the end."""
-
-_UNREACHED = {
-    "EndpointConnectionError": "cannot be reached",
-    "ConnectTimeoutError": "cannot be reached in time",
-    "ReadTimeoutError": "did not answer in time",
-    "AioReadTimeoutError": "did not answer in time",
-    "TimeoutError": "did not answer in time",
-    "NoCredentialsError": "cannot be asked: no credentials were found",
-    "SSLError": "has a certificate that cannot be verified",
-}
+from app import aws, errors
 
 
 class Refused(errors.StorageUnavailable):
@@ -37,8 +20,8 @@ class Refused(errors.StorageUnavailable):
         self.status = int(answer.get("HTTPStatusCode", 0))
         self.headers: dict[str, str] = answer.get("HTTPHeaders", {})
         self.region: str | None = told.get("Region") or self.headers.get("x-amz-bucket-region")
-        reason = " ".join(str(told.get("Message", "")).split())[:REASON]
-        super().__init__(f"The storage answers {self.status} {self.code}: {reason}".rstrip(": "))
+        said = f"{self.status} {self.code}: {aws.said(error)}".rstrip(": ")
+        super().__init__(f"The storage answers {said}")
 
     @property
     def absent(self) -> bool:
@@ -58,13 +41,5 @@ def translated(*others: type[Exception]) -> Iterator[None]:
         raise
     except ClientError as error:
         raise Refused(error) from None
-    except BROKEN as error:
-        raise errors.StorageUnavailable(f"The storage {broken(error)}") from None
-
-
-def broken(error: BaseException) -> str:
-    """What became of a request that had no answer, as the end of a sentence."""
-    name = type(error).__name__
-    if isinstance(error, ProxyConnectionError):
-        return "cannot be reached through the proxy"
-    return _UNREACHED.get(name, f"broke off ({name})")
+    except aws.BROKEN as error:
+        raise errors.StorageUnavailable(f"The storage {aws.broken(error)}") from None

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import (
     AioAssumeRoleCredentialFetcher,
     AioDeferredRefreshableCredentials,
-    AioRefreshableCredentials,
 )
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.handlers import add_expect_header
 from botocore.utils import parse_timestamp
 
-from app import errors
+from app import aws
 from app.storage.options.s3 import S3Options
 from app.storage.s3.failures import Refused
 from app.storage.sigv4 import Presigner
@@ -41,33 +36,15 @@ class Made(NamedTuple):
 
 
 def made_in_thread(bucket: str, options: S3Options) -> Made:
-    """In an event loop of its own, for files are read; errors.Misconfigured, one line."""
-    try:
-        return asyncio.run(_made(bucket, options))
-    except NoCredentialsError:
-        raise errors.Misconfigured(
-            "No credentials for S3: set PYPICLOUD_S3__ACCESS_KEY_ID and "
-            "PYPICLOUD_S3__SECRET_ACCESS_KEY, or one of the sources of the AWS SDK"
-        ) from None
-    except ClientError as error:
-        raise errors.Misconfigured(
-            f"No credentials for S3 could be had: {Refused(error)}"
-        ) from None
-    except (BotoCoreError, ValueError, OSError) as error:
-        line = " ".join(str(error).split())
-        raise errors.Misconfigured(f"S3 cannot be used: {line}") from None
+    """In an event loop of its own; errors.Misconfigured, one line."""
+    making = _made(bucket, options)
+    return aws.made_in_thread(making, service="S3", group="S3", refused=Refused)
 
 
 async def _made(bucket: str, options: S3Options) -> Made:
     if options.ca_file is not None and not options.ca_file.is_file():
         raise ValueError(f"there is no file {options.ca_file}, which PYPICLOUD_S3__CA_FILE names")
-    session = aioboto3.Session(
-        aws_access_key_id=options.access_key_id,
-        aws_secret_access_key=_secret(options.secret_access_key),
-        aws_session_token=_secret(options.session_token),
-        profile_name=options.profile,
-        region_name=options.region,
-    )
+    session = aws.session(options, options.region)
     session._session.get_component("response_parser_factory").set_parser_defaults(
         timestamp_parser=_time
     )
@@ -90,10 +67,8 @@ async def _made(bucket: str, options: S3Options) -> Made:
 async def _credentials(session: Any, options: S3Options) -> Any:
     """The credentials of the session, had once and renewed by threads from now on."""
     credentials = await session.get_credentials()
-    if credentials is None:
-        raise NoCredentialsError
-    if options.role_arn is not None:
-        external_id = _secret(options.external_id)
+    if credentials is not None and options.role_arn is not None:
+        external_id = aws.revealed(options.external_id)
         fetcher = AioAssumeRoleCredentialFetcher(
             client_creator=session._session.create_client,
             source_credentials=credentials,
@@ -106,22 +81,7 @@ async def _credentials(session: Any, options: S3Options) -> Any:
             refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
         session._session._credentials = credentials
-    if isinstance(credentials, AioRefreshableCredentials):
-        credentials._refresh_using = _in_thread(credentials._refresh_using)
-    await credentials.get_frozen_credentials()
-    return credentials
-
-
-def _in_thread(renew: Callable[[], Any]) -> Callable[[], Any]:
-    """To renew credentials the SDK makes a client, and reads files, each time."""
-
-    async def renewed() -> Any:
-        return await asyncio.get_running_loop().run_in_executor(None, renewed_in_thread)
-
-    def renewed_in_thread() -> Any:
-        return asyncio.run(renew())
-
-    return renewed
+    return await aws.found(credentials)
 
 
 def _time(value: Any) -> datetime:
@@ -131,10 +91,6 @@ def _time(value: Any) -> datetime:
     except (TypeError, ValueError):
         found = parse_timestamp(value)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _secret(value: Any) -> str | None:
-    return value.get_secret_value() if value is not None else None
 
 
 def _client(session: Any, options: S3Options, **others: Any) -> Any:

@@ -1,0 +1,121 @@
+"""What every backend on an AWS SDK needs; imported with the SDK, so only where a backend is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import aioboto3
+import aiohttp
+from aiobotocore.credentials import AioRefreshableCredentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ProxyConnectionError,
+)
+from pydantic import SecretStr
+
+from app import errors
+from app.options import AwsOptions
+
+T = TypeVar("T")
+
+REASON = 200
+"""Characters of what a service says that are passed on."""
+
+BROKEN = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
+"""What is raised where there was no answer, or none to the end."""
+
+_UNREACHED = {
+    "EndpointConnectionError": "cannot be reached",
+    "ConnectTimeoutError": "cannot be reached in time",
+    "ReadTimeoutError": "did not answer in time",
+    "AioReadTimeoutError": "did not answer in time",
+    "TimeoutError": "did not answer in time",
+    "NoCredentialsError": "cannot be asked: no credentials were found",
+    "SSLError": "has a certificate that cannot be verified",
+}
+
+
+def broken(error: BaseException) -> str:
+    """What became of a request that had no answer, as the end of a sentence."""
+    if isinstance(error, ProxyConnectionError):
+        return "cannot be reached through the proxy"
+    name = type(error).__name__
+    return _UNREACHED.get(name, f"broke off ({name})")
+
+
+def said(error: ClientError) -> str:
+    """The message of an answer that is an error, in one line."""
+    return " ".join(str(error.response.get("Error", {}).get("Message", "")).split())[:REASON]
+
+
+def made_in_thread(
+    making: Coroutine[Any, Any, T],
+    *,
+    service: str,
+    group: str,
+    refused: Callable[[ClientError], object],
+) -> T:
+    """What the SDK makes, in an event loop of its own, for it reads files.
+
+    ``service`` is how messages call it, ``group`` its settings' group, ``refused`` tells an
+    answer that is an error. Raises errors.Misconfigured, one line.
+    """
+    try:
+        return asyncio.run(making)
+    except NoCredentialsError:
+        raise errors.Misconfigured(
+            f"No credentials for {service}: set PYPICLOUD_{group}__ACCESS_KEY_ID and "
+            f"PYPICLOUD_{group}__SECRET_ACCESS_KEY, or one of the sources of the AWS SDK"
+        ) from None
+    except ClientError as error:
+        raise errors.Misconfigured(
+            f"No credentials for {service} could be had: {refused(error)}"
+        ) from None
+    except (BotoCoreError, ValueError, OSError) as error:
+        line = " ".join(str(error).split())
+        raise errors.Misconfigured(f"{service} cannot be used: {line}") from None
+
+
+def session(options: AwsOptions, region: str | None) -> Any:
+    """A session with the credentials of the options, else those that the SDK's chain finds."""
+    return aioboto3.Session(
+        aws_access_key_id=options.access_key_id,
+        aws_secret_access_key=revealed(options.secret_access_key),
+        aws_session_token=revealed(options.session_token),
+        profile_name=options.profile,
+        region_name=region,
+    )
+
+
+async def found(credentials: Any) -> Any:
+    """The credentials, had once and renewed by threads from now on.
+
+    Raises NoCredentialsError where there are none.
+    """
+    if credentials is None:
+        raise NoCredentialsError
+    if isinstance(credentials, AioRefreshableCredentials):
+        credentials._refresh_using = _in_thread(credentials._refresh_using)
+    await credentials.get_frozen_credentials()
+    return credentials
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """What the SDK is to know."""
+    return None if secret is None else secret.get_secret_value()
+
+
+def _in_thread(renew: Callable[[], Any]) -> Callable[[], Any]:
+    """To renew credentials the SDK makes a client, and reads files, each time."""
+
+    async def renewed() -> Any:
+        return await asyncio.get_running_loop().run_in_executor(None, renewed_in_thread)
+
+    def renewed_in_thread() -> Any:
+        return asyncio.run(renew())
+
+    return renewed
