@@ -55,6 +55,7 @@ fix: install ## Mend what ruff can mend, and format
 
 soak: install servers ## Run the crashes, the races and the made-up requests at full length
 	$(PYTEST) tests/invariants --soak
+	SOAK=1 $(PYTEST) tests/storage/test_faults.py
 	SOAK=1 $(PYTEST) tests/conformance/test_openapi.py
 
 bench: install servers ## Measure; see benchmarks/

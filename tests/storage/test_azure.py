@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 import pytest
-from azure.storage.blob import BlobProperties, ContainerClient
+from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings
 from ulid import ULID
 
 from app import errors
@@ -17,7 +17,7 @@ from app.storage.azure import connect
 from app.storage.azure.container import MAX_METADATA, Container
 from app.storage.azure.listing import parse
 from app.storage.azure.requests import LARGEST, PAGE
-from app.storage.azure.uploads import BLOCK, UNDER_WAY
+from app.storage.azure.uploads import BLOCK, UNDER_WAY, Blocks
 from tests.contracts.storage import chunks, content, listed, put
 from tests.servers import azurite
 from tests.servers.azurite import ACCOUNT, CONTAINER, KEY, AzuriteServer
@@ -498,3 +498,25 @@ def test_names_that_xml_cannot_hold() -> None:
     page = parse(f"<R><Blobs>{blobs}</Blobs><NextMarker>m</NextMarker></R>".encode())
     assert [found.name for found in page.blobs] == ["a\x01b", "a%01b"]
     assert page.following == "m"
+
+
+async def test_five_gibibytes_in_blocks(
+    container: Container, proxy: FaultProxy, prefix: str
+) -> None:
+    """A thousand blocks and more make one blob, in their order; scaled to a hundredth."""
+    length, count = BLOCK // 100, 5 * 2**30 // BLOCK
+    blocks = Blocks(container._requests, f"{prefix}/a", length=length)
+    whole = hashlib.sha256()
+    for number in range(count):
+        block = number.to_bytes(4, "big") * (length // 4) + bytes(length % 4)
+        whole.update(block)
+        await blocks.add(block)
+    await blocks.arrived()
+    assert await container.head("a") is None
+    await container._requests.commit(f"{prefix}/a", blocks.sent, ContentSettings(), {})
+    seen = hashlib.sha256()
+    async for chunk in container.get("a"):
+        seen.update(chunk)
+    assert seen.digest() == whole.digest()
+    assert asked(proxy, "PUT", "comp=block&") == count
+    assert len(set(blocks.sent)) == count

@@ -16,15 +16,16 @@ UNDER_WAY = 3
 
 
 class Blocks:
-    """The blocks of a blob. Nothing of them can be seen until they are committed.
+    """The blocks of a blob, of ``length`` bytes. Nothing of them is seen until they are committed.
 
     Those that never are, the store forgets after a week.
     """
 
-    def __init__(self, requests: Requests, name: str) -> None:
+    def __init__(self, requests: Requests, name: str, *, length: int = BLOCK) -> None:
         self._requests = requests
         self._name = name
         self._attempt = ULID()
+        self._length = length
         self._size = 0
         self._held: list[bytes] = []
         self._sending: set[asyncio.Task[None]] = set()
@@ -34,7 +35,7 @@ class Blocks:
         """Take more bytes; with them a block is begun to be sent, or not yet."""
         self._held.append(chunk)
         self._size += len(chunk)
-        if self._size >= BLOCK:
+        if self._size >= self._length:
             await self._send()
 
     async def arrived(self) -> None:
