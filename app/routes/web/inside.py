@@ -1,0 +1,134 @@
+"""Looking into a wheel or sdist, and comparing two releases, without downloading them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Query, Request, Response
+
+from app import names
+from app.dependencies import ArchivesDep, IndexDep, ShelfDep
+from app.models import File
+from app.routes import showing
+from app.routes.reading import project_name
+from app.routes.web.project import facts_of, release_of
+from app.routes.web.viewing import PageReaderDep, RootDep, pages
+from app.web import comparing
+from app.web.archives import Member, Text
+from app.web.comparing import Comparison
+
+router = pages()
+
+MOST = 2000
+"""Members that a page lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsideView:
+    """What is in a file, or one of what is in it."""
+
+    project: str
+    project_url: str
+    filename: str
+    total: int
+    unpacked: int
+    members: tuple[Member, ...]
+    member: str
+    content: Text | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonView:
+    """Two releases, and the files of them that were compared."""
+
+    project: str
+    display_name: str
+    project_url: str
+    before: str
+    after: str
+    former: str
+    newer: str
+    versions: tuple[str, ...]
+    comparison: Comparison
+
+
+async def inside(
+    request: Request,
+    project: str,
+    filename: str,
+    reader: PageReaderDep,
+    index: IndexDep,
+    archives: ArchivesDep,
+    root: RootDep,
+    member: Annotated[str, Query(max_length=1024)] = "",
+) -> Response:
+    """The members of a file, or the text of one."""
+    name = project_name(project)
+    file = (await reader.file(name, filename)).file
+    content = partial(_content, index, file)
+    found = await archives.members(file, content)
+    text = await archives.text(file, content, member) if member else None
+    view = InsideView(
+        project=name,
+        project_url=f"{root}/project/{quote(name)}/",
+        filename=file.filename,
+        total=len(found),
+        unpacked=sum(one.size for one in found),
+        members=found[:MOST] if text is None else (),
+        member=member,
+        content=text,
+    )
+    largest = max((one.size for one in found), default=1) or 1
+    return showing.show(request, "inside.html", view, largest=largest)
+
+
+async def compare(
+    request: Request,
+    project: str,
+    reader: PageReaderDep,
+    index: IndexDep,
+    shelf: ShelfDep,
+    archives: ArchivesDep,
+    root: RootDep,
+    before: Annotated[str, Query(max_length=names.VERSION_LENGTH)],
+    after: Annotated[str, Query(max_length=names.VERSION_LENGTH)],
+) -> Response:
+    """How one release differs from another: metadata, and the files of one distribution."""
+    name = project_name(project)
+    found = (await reader.project(name)).project
+    releases = shelf.releases(found)
+    first, second = release_of(name, releases, before), release_of(name, releases, after)
+    former, newer = comparing.counterparts(first.files, second.files)
+    members = [
+        comparing.unversioned(
+            await archives.members(file, partial(_content, index, file)), file.version
+        )
+        for file in (former, newer)
+    ]
+    view = ComparisonView(
+        project=name,
+        display_name=found.display_name,
+        project_url=f"{root}/project/{quote(name)}/",
+        before=first.version,
+        after=second.version,
+        former=former.filename,
+        newer=newer.filename,
+        versions=tuple(one.version for one in releases[:MOST]),
+        comparison=comparing.compare(
+            await facts_of(index, shelf, first), await facts_of(index, shelf, second), *members
+        ),
+    )
+    return showing.show(request, "compare.html", view)
+
+
+def _content(index: IndexDep, file: File) -> AsyncIterator[bytes]:
+    return index.content(file)
+
+
+for method in ("GET", "HEAD"):
+    router.add_api_route("/project/{project}/inside/{filename}", inside, methods=[method])
+    router.add_api_route("/project/{project}/compare", compare, methods=[method])

@@ -1,0 +1,1 @@
+"""What the web pages show, as values: languages, search, releases, descriptions, feeds."""
