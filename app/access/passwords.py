@@ -1,4 +1,8 @@
-"""Passwords: the rules for new ones, argon2id, and checking them without ever blocking."""
+"""Passwords: the rules for new ones, argon2id, and checking them without ever blocking.
+
+A failed check costs the same whoever was asked for: once a hash of another make than ours was
+seen, it costs one computation of each make, of which the user's own is one.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ import base64
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import argon2
 
 from app import errors
+from app.access import hashes
 from app.access.guessable import is_guessable
 from app.access.pool import QUEUE, HashPool
 from app.access.verified import Verified
@@ -29,7 +35,8 @@ PASSES = 2
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxy"
 _GENERATED_LENGTH = 25
 
-Verify = Callable[[str, bytes], bool]
+MAX_KINDS = 8
+"""Makes of hashes that a failed check goes through."""
 
 
 def generate() -> str:
@@ -48,23 +55,32 @@ def normal(password: str) -> bytes | None:
     return encoded if len(encoded) <= MAX_LENGTH else None
 
 
-def _argon2(hash: str, password: bytes) -> bool:
-    try:
-        return argon2.PasswordHasher().verify(hash, password)
-    except (argon2.exceptions.VerificationError, ValueError):  # not the password; not a hash
-        return False
+def spellings(password: str) -> tuple[bytes, ...]:
+    """What of a password may have been hashed: composed, and as it was typed; nothing for nobody's.
+
+    PyPICloud 1 did not compose.
+    """
+    composed = normal(password)
+    if composed is None:
+        return ()
+    typed = password.encode()
+    return (composed,) if typed in (composed, b"") or len(typed) > MAX_LENGTH else (composed, typed)
 
 
-VERIFIERS: Mapping[str, Verify] = {"$argon2id$": _argon2}
-"""How to verify a hash, by what it begins with."""
-
-
-def verify(hash: str, password: bytes) -> bool:
-    """Whether the password belongs to the hash; False for a hash of unknown make. Takes long."""
-    for prefix, verifier in VERIFIERS.items():
-        if hash.startswith(prefix):
-            return verifier(hash, password)
+def check(hash: str | None, passwords: Sequence[bytes], decoys: Sequence[str]) -> bool:
+    """Whether one of the passwords belongs to the hash; if not, the decoys are computed too."""
+    if hash is not None and any(hashes.verify(hash, one) for one in _tried(hash, passwords)):
+        return True
+    for decoy in decoys:
+        for one in _tried(decoy, passwords):
+            hashes.verify(decoy, one)
     return False
+
+
+def _tried(hash: str, passwords: Sequence[bytes]) -> Sequence[bytes]:
+    # PyPICloud's tool, given a line, hashed the end of the line as well.
+    with_newline = [one + b"\n" for one in passwords[:1]] if hashes.is_legacy(hash) else []
+    return [*passwords, *with_newline]
 
 
 def decoy(memory: int, passes: int) -> str:
@@ -78,7 +94,8 @@ def decoy(memory: int, passes: int) -> str:
 class Passwords:
     """Hashes and verifies in a bounded pool; one belongs to one event loop.
 
-    ``min_length`` is in bytes, ``memory`` in KiB, ``threads`` None means one a core.
+    ``min_length`` is in bytes, ``memory`` in KiB, ``threads`` None means one a core. ``decoys``
+    are the makes of hashes that were seen; backends that are asked as one share them.
     """
 
     def __init__(
@@ -89,6 +106,7 @@ class Passwords:
         passes: int = PASSES,
         threads: int | None = None,
         queue: int = QUEUE,
+        decoys: dict[str | None, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if min_length < LOWEST_MIN_LENGTH:
@@ -97,14 +115,32 @@ class Passwords:
             )
         self._min_length = min_length
         self._hasher = argon2.PasswordHasher(time_cost=passes, memory_cost=memory, parallelism=1)
-        self._nobody = decoy(memory, passes)
+        own = decoy(memory, passes)
+        self._decoys: dict[str | None, str] = {} if decoys is None else decoys
+        self._decoys.setdefault(hashes.kind(own), own)
         self._pool = HashPool(threads=threads, queue=queue)
         self._verified = Verified(clock=clock)
         self._under_way: dict[bytes, asyncio.Future[bool]] = {}
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Passwords:
+        """As the options of a backend say.
+
+        ``password_min_length`` (bytes), ``password_memory`` (KiB), ``password_passes``,
+        ``hash_threads``, ``hash_queue``, ``decoys``; what is not given is as always.
+        """
+        return cls(
+            min_length=options.get("password_min_length", MIN_LENGTH),
+            memory=options.get("password_memory", MEMORY),
+            passes=options.get("password_passes", PASSES),
+            threads=options.get("hash_threads"),
+            queue=options.get("hash_queue", QUEUE),
+            decoys=options.get("decoys"),
+        )
+
     @property
     def computed(self) -> int:
-        """How many times argon2 was run."""
+        """How many times something was hashed or checked."""
         return self._pool.computed
 
     def check(self, password: str, name: str = "") -> bytes:
@@ -140,16 +176,25 @@ class Passwords:
         ``hash`` None (nobody, or somebody disabled) costs what a wrong password costs, and
         is False. ``stamp`` names the user and the version of the password.
         """
-        encoded = normal(password)
-        if hash is None or encoded is None:
-            await self._compute(self._nobody, encoded or b"", stamp)
+        passwords = spellings(password) or (b"",)
+        kind = None if hash is None else hashes.kind(hash)
+        if hash is None or kind is None or not passwords[0]:
+            await self._compute(None, passwords, stamp)
             return False
-        if self._verified.key(stamp, hash, encoded) in self._verified:
+        self.expect(hash)
+        key = self._verified.key(stamp, hash, passwords[-1])
+        if key in self._verified:
             return True
-        right = await self._compute(hash, encoded, stamp)
+        right = await self._compute(hash, passwords, stamp)
         if right:
-            self._verified.add(self._verified.key(stamp, hash, encoded))
+            self._verified.add(key)
         return right
+
+    def expect(self, hash: str) -> None:
+        """A user has this hash: failed checks cost as if it were looked at, from now on."""
+        kind = hashes.kind(hash)
+        if kind is not None and len(self._decoys) < MAX_KINDS:
+            self._decoys.setdefault(kind, hashes.like(hash))
 
     def outdated(self, hash: str) -> bool:
         """Whether the hash should be made anew with today's parameters."""
@@ -162,12 +207,14 @@ class Passwords:
     async def _hash(self, encoded: bytes) -> str:
         return await asyncio.shield(self._pool.submit(self._hasher.hash, encoded))
 
-    async def _compute(self, hash: str, encoded: bytes, stamp: str) -> bool:
+    async def _compute(self, hash: str | None, passwords: Sequence[bytes], stamp: str) -> bool:
         """One computation for all who ask the same at the same time."""
-        key = self._verified.key(stamp, hash, encoded)
+        key = self._verified.key(stamp, hash or "", passwords[-1])
         future = self._under_way.get(key)
         if future is None:
-            future = self._pool.submit(verify, hash, encoded)
+            own = None if hash is None else hashes.kind(hash)
+            decoys = [decoy for kind, decoy in self._decoys.items() if kind != own]
+            future = self._pool.submit(check, hash, tuple(passwords), decoys)
             self._under_way[key] = future
             future.add_done_callback(lambda _: self._under_way.pop(key, None))
         return await asyncio.shield(future)

@@ -32,6 +32,19 @@ def user_name(text: str) -> str:
     return text.lower()
 
 
+def group_name(text: str) -> str:
+    """The one spelling of a group's name; errors.InvalidName for what cannot be one.
+
+    ``everyone`` and ``authenticated`` are in no list and cannot be made.
+    """
+    if not is_name(text) or text.lower() in (EVERYONE, AUTHENTICATED):
+        raise errors.InvalidName(
+            "A group name has 1 to 64 ASCII letters, digits, '.', '_', '@', '+' and '-', "
+            "begins with a letter or digit, and is neither 'everyone' nor 'authenticated'."
+        )
+    return text.lower()
+
+
 def principal(text: str) -> str:
     """The one spelling of a principal; errors.InvalidName for what is none."""
     if text in (EVERYONE, AUTHENTICATED):

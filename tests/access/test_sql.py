@@ -1,4 +1,4 @@
-"""Access in SQL: the contract, what it costs, and other processes beside it."""
+"""Access in SQLite: what it costs, and other processes beside it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.utils import NormalizedName
+from passlib import hash as others
+from sqlalchemy import event
 
 from app import errors, plugins
+from app.access import engines
+from app.access.base import Account, People
 from app.access.bootstrap import ensure_admin
 from app.access.passwords import Passwords
 from app.access.sql import SqlAccess, connect
+from app.testing.access import FLASK, HASH, OTHER, PASSWORD, READ, UPLOAD
 from tests.access.conftest import CHEAP
-from tests.contracts.access import OTHER, PASSWORD, AccessContract
 
 SCRIPT = """
 import asyncio, sys
 from app.access.sql import connect
+from app.access import engines
+from app.access.base import Account, People
 from app.access.bootstrap import ensure_admin
 
 async def main(url, verb, *arguments):
@@ -52,10 +60,6 @@ def finished(other: subprocess.Popen[str]) -> str:
     printed, _ = other.communicate(timeout=60)
     assert other.returncode == 0
     return printed.strip()
-
-
-class TestSqlAccess(AccessContract):
-    """Every clause of the contract, over SQLite."""
 
 
 async def test_the_right_password_asked_at_once_costs_one_hash(
@@ -262,10 +266,130 @@ async def test_a_later_layout_is_refused(url: str) -> None:
     """What a later release laid out is not touched by this one."""
     async with connect(url, CHEAP):
         pass
-    change(url, "UPDATE access_layout SET version = 2")
+    change(url, "UPDATE access_layout SET version = 3")
     with pytest.raises(errors.Misconfigured, match="later release"):
         async with connect(url, CHEAP):
             raise AssertionError
+
+
+FIRST = """
+CREATE TABLE access_layout (version INTEGER NOT NULL, PRIMARY KEY (version));
+CREATE TABLE access_users (name VARCHAR(64) NOT NULL, generation VARCHAR(26) NOT NULL,
+    password VARCHAR(255) NOT NULL, pw_version INTEGER NOT NULL, admin BOOLEAN NOT NULL,
+    disabled BOOLEAN NOT NULL, PRIMARY KEY (name));
+CREATE TABLE access_grants (project VARCHAR(200) NOT NULL, generation VARCHAR(64) NOT NULL,
+    principal VARCHAR(80) NOT NULL, permission VARCHAR(16) NOT NULL,
+    PRIMARY KEY (project, generation, principal, permission));
+INSERT INTO access_layout VALUES (1);
+INSERT INTO access_grants VALUES ('flask', 'g1', 'group:web', 'read');
+INSERT INTO access_grants VALUES ('flask', 'g1', 'user:ada', 'upload');
+"""
+OLD_USER = "INSERT INTO access_users (name, generation, password, pw_version, admin, disabled) "
+
+
+def first_layout(url: str) -> None:
+    """What the first release left: a user who is let in, and one who is not."""
+    path_of(url).parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path_of(url))) as database, database:
+        database.executescript(FIRST)
+        database.execute("PRAGMA journal_mode=WAL")
+    add_as_before(url, "ada", disabled=0)
+    add_as_before(url, "eve", disabled=1)
+
+
+def add_as_before(url: str, name: str, *, disabled: int) -> None:
+    """Add a user as the first release does."""
+    change(url, f"{OLD_USER} VALUES ('{name}', '01{name}', '{HASH}', 1, 0, {disabled})")
+
+
+async def test_the_first_layout_is_brought_up_to_date(url: str) -> None:
+    """Users and grants of the first release are all there, and what it knew no word for works."""
+    first_layout(url)
+    async with connect(url, CHEAP) as access:
+        ada = await access.identify("ada", "ada has a passphrase")
+        assert ada is not None
+        assert await access.identify("eve", "ada has a passphrase") is None
+        assert await access.groups() == {"web": frozenset()}
+        granted = {"group:web": frozenset({READ}), "user:ada": frozenset({UPLOAD})}
+        assert await access.grants(FLASK, "g1") == granted
+        await access.set_member("web", "ada", True)
+        await access.add_user("cid", PASSWORD, pending=True)
+        users = {user.name: (user.disabled, user.pending) for user in await access.users()}
+        assert users == {"ada": (False, False), "eve": (True, False), "cid": (False, True)}
+    async with connect(url, CHEAP) as access:
+        assert await access.groups() == {"web": frozenset({"ada"})}
+
+
+async def test_processes_that_bring_it_up_to_date_together(url: str) -> None:
+    """Of several that find the first layout, all open it."""
+    first_layout(url)
+    others = [process(url, "disable", "ada") for _ in range(3)]
+    for other in others:
+        await asyncio.to_thread(finished, other)
+    async with connect(url, CHEAP) as access:
+        assert [user.name for user in await access.users() if user.disabled] == ["ada", "eve"]
+
+
+async def test_a_process_of_the_first_release_goes_on_beside_it(url: str) -> None:
+    """What an old process adds and deletes is right for the new one, and the other way round."""
+    first_layout(url)
+    async with connect(url, CHEAP) as access:
+        await access.set_member("web", "ada", True)
+        add_as_before(url, "dan", disabled=0)
+        assert await access.identify("dan", "ada has a passphrase") is not None
+        # It knows of no memberships: those of whom it deletes do not come back with the name.
+        change(url, "DELETE FROM access_users WHERE name = 'ada'")
+        change(url, f"{OLD_USER} VALUES ('ada', 'another', '{HASH}', 1, 0, 0)")
+        ada = await access.known("ada")
+        assert ada is not None
+        assert "group:web" not in ada.principals
+        assert await access.groups() == {"web": frozenset()}
+        # Nor does it know who is pending: for it they are disabled.
+        await access.add_user("cid", PASSWORD, pending=True)
+        with closing(sqlite3.connect(path_of(url))) as database:
+            row = database.execute("SELECT disabled FROM access_users WHERE name = 'cid'")
+            assert row.fetchone() == (1,)
+        change(url, "UPDATE access_users SET disabled = 0 WHERE name = 'cid'")
+        assert await access.identify("cid", PASSWORD) is None
+
+
+async def test_a_thousand_projects_cost_one_question(url: str, access: SqlAccess) -> None:
+    """The grants on all projects are one statement, however many there are."""
+    asked: list[str] = []
+    grants = {
+        (NormalizedName(f"project-{n}"), "g1"): {"everyone": frozenset({READ, UPLOAD})}
+        for n in range(200)
+    }
+    await access.load(People(grants=grants))
+    async with engines.opened(url) as database:
+        event.listen(
+            database.engines.read.sync_engine,
+            "before_cursor_execute",
+            lambda _, __, statement, *___: asked.append(statement),
+        )
+        passwords = Passwords(memory=64, passes=1)
+        counted = SqlAccess(database, passwords)
+        assert await counted.all_grants() == grants
+        assert len(asked) == 1
+        await counted.known("alice")
+        assert len(asked) == 2
+        await passwords.close()
+
+
+@pytest.mark.parametrize(
+    "make", [others.sha512_crypt.using(rounds=1000), others.bcrypt.using(rounds=4)]
+)
+async def test_a_login_renews_a_hash_of_former_times(url: str, make: Any) -> None:
+    """Who comes in with a hash that PyPICloud 1 made goes on with one of ours."""
+    old: str = make.hash("the old way")
+    async with connect(url, CHEAP) as access:
+        await access.load(People(accounts=(Account(name="alice", password=old),)))
+        assert await access.identify("alice", "another way") is None
+        assert old in stored(url)
+        assert await access.identify("alice", "the old way") is not None
+        assert "$argon2id$v=19$m=64,t=1,p=1$" in stored(url)
+        assert await access.identify("alice", "the old way") is not None
+        assert await access.identify("alice", "another way") is None
 
 
 async def test_a_broken_database_is_unavailable(url: str, access: SqlAccess) -> None:
