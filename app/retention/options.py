@@ -1,0 +1,38 @@
+"""Options of retention: the settings group ``PYPICLOUD_RETENTION__…``."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from app.options import Options
+from app.quantities import Duration
+
+
+class RuleOptions(Options):
+    """What may go of the projects that match ``projects``.
+
+    ``keep``: final releases beyond so many newest. ``prereleases_after``, ``yanked_after``:
+    pre-releases, and releases that were yanked as a whole, once they are so old. Of every
+    project the newest ``keep_at_least`` releases stay.
+    """
+
+    projects: tuple[str, ...] = ("*",)
+    keep: int | None = Field(default=None, ge=1)
+    prereleases_after: Duration | None = None
+    yanked_after: Duration | None = None
+    keep_at_least: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if (self.keep, self.prereleases_after, self.yanked_after) == (None, None, None):
+            raise ValueError("a rule has keep, prereleases_after or yanked_after")
+        return self
+
+
+class RetentionOptions(Options):
+    """The rules, and the patterns of what no rule touches: ``NAME`` or ``NAME==VERSION``."""
+
+    rules: tuple[RuleOptions, ...] = ()
+    protect: tuple[str, ...] = ()
