@@ -1,0 +1,53 @@
+"""Opening the upstreams that the settings name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.index import Index
+from app.outbound import Outbound
+from app.storage.base import Storage
+from app.upstream.client import Client
+from app.upstream.listings import Told
+from app.upstream.rules import Rules
+from app.upstream.settings import UpstreamSettings
+from app.upstream.upstreams import Upstreams
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def upstreams(
+    settings: UpstreamSettings,
+    index: Index,
+    storage: Storage,
+    outbound: Outbound,
+    *,
+    spool: Path,
+    largest: int,
+    told: Told | None = None,
+) -> AsyncIterator[Upstreams]:
+    """Those of the settings; ``largest``: bytes of a file, at most."""
+    clients = [Client(one, outbound, offline=settings.offline) for one in settings.fallbacks]
+    made = Upstreams(
+        clients,
+        Rules.of(settings.rules),
+        index,
+        storage,
+        spool=spool,
+        largest=largest,
+        told=told or _logged,
+        show_always=settings.always_show_upstream,
+        offline=settings.offline,
+    )
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+def _logged(action: str, what: str) -> None:
+    logger.warning("%s: %s", action, what)

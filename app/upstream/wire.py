@@ -1,0 +1,152 @@
+"""One request of an upstream and its answer, streamed: bounded, and identity or gzip alone."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import httptools
+
+from app import errors
+from app.outbound import Outbound, Target, request
+
+HEAD = 64 * 1024
+"""Bytes of an answer's head."""
+_CHUNK = 256 * 1024
+
+
+class Reply:
+    """An answer whose head is there; names of headers in lower case."""
+
+    def __init__(self, reader: asyncio.StreamReader, host: str, idle: float) -> None:
+        self._reader, self._host, self._idle = reader, host, idle
+        self._parser = httptools.HttpResponseParser(self)
+        self._ready: deque[bytes] = deque()
+        self._begun = self._complete = False
+        self.broken = False
+        """Whether the body was begun to be read, and did not end well."""
+        self.headers: dict[str, str] = {}
+        self.status = 0
+        self.url = ""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """For httptools."""
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """For httptools."""
+        self._begun = True
+        self.status = self._parser.get_status_code()
+
+    def on_body(self, chunk: bytes) -> None:
+        """For httptools."""
+        self._ready.append(chunk)
+
+    def on_message_complete(self) -> None:
+        """For httptools."""
+        self._complete = True
+
+    async def begin(self) -> None:
+        """Read the head."""
+        received = 0
+        while not self._begun:
+            chunk = await self._reader.read(_CHUNK)
+            received += len(chunk)
+            if not chunk or received > HEAD + _CHUNK:
+                raise errors.Unreachable(f"{self._host} gives no answer")
+            self._parser.feed_data(chunk)
+
+    @property
+    def length(self) -> int | None:
+        """The body's, where it is declared."""
+        said = self.headers.get("content-length", "")
+        return int(said) if said.isascii() and said.isdecimal() else None
+
+    async def chunks(self, *, limit: int) -> AsyncGenerator[bytes]:
+        """The body; errors.Unreachable where it is longer than ``limit`` or breaks off."""
+        total, self.broken = 0, True
+        with translated(self._host):
+            while True:
+                while self._ready:
+                    chunk = self._ready.popleft()
+                    total += len(chunk)
+                    if total > limit:
+                        raise errors.Unreachable(f"{self._host} sends more than {limit} bytes")
+                    yield chunk
+                if self._complete:
+                    self.broken = False
+                    return
+                async with asyncio.timeout(self._idle):
+                    received = await self._reader.read(_CHUNK)
+                if not received:
+                    if "content-length" in self.headers or "transfer-encoding" in self.headers:
+                        raise errors.Unreachable(f"{self._host} broke off its answer")
+                    self.broken = False
+                    return
+                self._parser.feed_data(received)
+
+    async def body(self, *, limit: int) -> bytes:
+        """All of it, unpacked; ``limit`` bounds what was sent and what comes of it."""
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        packed = b"".join([chunk async for chunk in self.chunks(limit=limit)])
+        if coding in ("identity", ""):
+            return packed
+        if coding not in ("gzip", "x-gzip"):
+            raise errors.Unreachable(f"{self._host} answers in a coding that was not asked for")
+        return await asyncio.to_thread(self._unpacked, packed, limit)
+
+    def _unpacked(self, packed: bytes, limit: int) -> bytes:
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            plain = inflater.decompress(packed, limit + 1)
+        except zlib.error:
+            raise errors.Unreachable(f"{self._host} sends what is no gzip") from None
+        if len(plain) > limit:
+            raise errors.Unreachable(f"{self._host} sends more than {limit} bytes")
+        if not inflater.eof:
+            raise errors.Unreachable(f"{self._host} broke off its answer")
+        return plain
+
+
+@asynccontextmanager
+async def asked(
+    outbound: Outbound,
+    to: Target,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+    idle: float,
+) -> AsyncIterator[Reply]:
+    """Send a GET; the answer once its head is there, within ``timeout`` seconds.
+
+    Between two pieces of the body ``idle`` seconds may pass. Raises errors.Unreachable.
+    """
+    manager = outbound.connected(to)
+    with translated(to.host):
+        async with asyncio.timeout(timeout):
+            reader, writer = await manager.__aenter__()
+    try:
+        reply = Reply(reader, to.host, idle)
+        with translated(to.host):
+            async with asyncio.timeout(timeout):
+                writer.write(request("GET", to, b"", headers))
+                await writer.drain()
+                await reply.begin()
+        yield reply
+    finally:
+        await manager.__aexit__(None, None, None)
+
+
+@contextmanager
+def translated(host: str) -> Iterator[None]:
+    """What goes wrong on the wire is errors.Unreachable."""
+    try:
+        yield
+    except (OSError, ssl.SSLError) as failed:
+        raise errors.Unreachable(f"{host}: {type(failed).__name__}") from failed
+    except httptools.HttpParserError as failed:
+        raise errors.Unreachable(f"{host} does not speak HTTP") from failed
