@@ -8,26 +8,31 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.cli import opening
+from app.cli.showing import spinner
+from app.index.adopting_glance import told
 from app.index.check import Checked, Finding
-from app.index.reindex import Progress
+from app.index.progress import Progress
 
+TOLD = 100
+"""Findings that stand in the audit trail, of however many."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def reindex(as_json: Json = False) -> None:
     """Bring the cache up to the storage, beside live traffic.
 
-    Ends with 1 when part of the journal cannot be read.
+    Where another process is about it, its progress is shown; should it die, its work is gone on
+    with. Ends with 1 when part of the journal cannot be read.
     """
     with opening.one_line_errors():
-        progress = asyncio.run(_reindex())
+        progress, waiting = asyncio.run(_reindex())
+        asyncio.run(opening.note("reindex", "", after=_facts(progress)))
+    if waiting is not None:
+        typer.echo(f"Note: {told(waiting)}.", err=as_json)
     if as_json:
-        typer.echo(json.dumps(asdict(progress)))
+        typer.echo(json.dumps(asdict(progress), default=str))
     else:
         typer.echo(
             f"{progress.files} files of {progress.projects} projects; "
@@ -47,7 +52,9 @@ def check(
     Ends with 1 when anything does not agree.
     """
     with opening.one_line_errors():
-        findings, checked = asyncio.run(_check(deep))
+        findings, checked = asyncio.run(compared(deep))
+        if findings:
+            asyncio.run(_note(findings))
     if as_json:
         typer.echo(json.dumps({**asdict(checked), "findings": [asdict(f) for f in findings]}))
     else:
@@ -61,40 +68,38 @@ def check(
         raise typer.Exit(1)
 
 
-async def _reindex() -> Progress:
+async def _reindex() -> tuple[Progress, str | None]:
+    """How it ended, and a key that a reindex passes over though a file could be made of it."""
     async with opening.open_index() as index:
-        with _bar() as bar:
-            task = bar.add_task("Reading the journal")
+        with spinner() as shown:
+            task = shown.add_task("Reading the journal")
 
             def report(progress: Progress) -> None:
-                bar.update(
-                    task,
-                    description=f"{progress.files} files of {progress.projects} projects",
-                )
+                so_far = f"{progress.files} files of {progress.projects} projects"
+                shown.update(task, description=f"{so_far}, by {progress.holder}")
 
-            return await index.reindex(report)
+            done = await index.reindex(report, by=opening.operator())
+            return done, await index.unadopted()
 
 
-async def _check(deep: bool) -> tuple[list[Finding], Checked]:
+async def compared(deep: bool) -> tuple[list[Finding], Checked]:
+    """What does not agree, and how much was looked at."""
     async with opening.open_index() as index:
         check = index.check(deep=deep)
         findings: list[Finding] = []
-        with _bar() as bar:
-            task = bar.add_task("Comparing")
+        with spinner() as shown:
+            task = shown.add_task("Comparing")
             async for finding in check.run():
                 findings.append(finding)
-                bar.update(task, description=f"{check.checked.files} files")
+                shown.update(task, description=f"{check.checked.files} files")
         return findings, check.checked
 
 
-def _bar() -> Bar:
-    """Shown on a terminal only, on standard error."""
-    console = Console(stderr=True)
-    return Bar(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+async def _note(findings: list[Finding]) -> None:
+    facts = {"findings": len(findings), "lines": [str(finding) for finding in findings[:TOLD]]}
+    await opening.note("integrity.failure", "", outcome="fail", after=facts)
+
+
+def _facts(progress: Progress) -> dict[str, int]:
+    counts = ("files", "projects", "repaired", "dropped", "broken")
+    return {name: getattr(progress, name) for name in counts}

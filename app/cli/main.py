@@ -11,13 +11,33 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import adopt, index, manage, serve, users
+from app.cli import (
+    adopt,
+    audit,
+    backup,
+    configuring,
+    copy,
+    grants,
+    groups,
+    index,
+    keeping,
+    manage,
+    migrate,
+    mirror,
+    people,
+    projects,
+    publishers,
+    sending,
+    serve,
+    tokens,
+    users,
+)
+from app.opening import hush
 
 app = typer.Typer(
     name="pypicloud",
     help="A private Python package index.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -35,15 +55,37 @@ def pypicloud(
     ] = False,
 ) -> None:
     """A private Python package index. Settings: PYPICLOUD_… variables, .env, or a TOML file."""
+    hush()
 
 
 app.command()(serve.serve)
-app.add_typer(users.commands)
+for group in (
+    users,
+    groups,
+    grants,
+    people,
+    tokens,
+    publishers,
+    audit,
+    migrate,
+    mirror,
+    configuring,
+    projects,
+):
+    app.add_typer(group.commands)
 app.command("hash-password")(users.hash_password)
+app.command("restore-backup")(backup.restore_backup)
 for command in (
     index.reindex,
     index.check,
     adopt.adopt,
+    copy.copy,
+    configuring.doctor,
+    sending.upload,
+    sending.download,
+    keeping.stats,
+    keeping.gc,
+    backup.backup,
     manage.yank,
     manage.delete,
     manage.restore,

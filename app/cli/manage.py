@@ -32,8 +32,10 @@ def yank(
         files = await _files(index, name, what)
         if undo:
             await index.unyank(files, opening.operator())
+            await _note("file.unyank", files)
             return f"{_named(files)} no longer yanked."
         await index.yank(files, reason, opening.operator())
+        await _note("file.yank", files, reason)
         return f"{_named(files)} yanked."
 
     _run(project, act)
@@ -51,11 +53,13 @@ def delete(
             files = list((await index.project(name)).published)
             _confirm(f"Delete project {name} and its {len(files)} files?", yes)
             await index.delete_project(name, opening.operator())
+            await opening.note("project.delete", f"project:{name}")
             return f"Deleted project {name}."
         files = await _files(index, name, what)
         _confirm(f"Delete {_named(files)}?", yes)
         for file in files:
             await index.delete(file, opening.operator())
+        await _note("file.delete", files)
         return f"Deleted {_named(files)}."
 
     _run(project, act)
@@ -70,8 +74,10 @@ def restore(
     async def act(index: Index, name: NormalizedName) -> str:
         if filename is None:
             await index.restore_project(name, opening.operator())
+            await opening.note("project.restore", f"project:{name}")
             return f"Restored project {name}."
         await index.restore(name, filename, opening.operator())
+        await opening.note("file.restore", f"file:{name}/{filename}")
         return f"Restored {filename}."
 
     _run(project, act)
@@ -96,6 +102,13 @@ async def _files(index: Index, name: NormalizedName, what: str) -> list[File]:
     if not found:
         raise errors.ReleaseNotFound(name, what)
     return found
+
+
+async def _note(action: str, files: list[File], reason: str | None = None) -> None:
+    """An entry for each file."""
+    for file in files:
+        after = None if reason is None else {"yanked": reason}
+        await opening.note(action, f"file:{file.project}/{file.filename}", after=after)
 
 
 def _named(files: list[File]) -> str:

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from app import config, errors, plugins
-from app.access.base import EditableAccess
+from app.access import books, chain, trail
+from app.access.base import Access, EditableAccess, editable
+from app.access.ledger import Entry, Ledger
 from app.cache.base import Cache
 from app.index import Index
 from app.models import Actor, Change
+from app.outbound import Outbound
+from app.storage.base import Storage
+from app.upstream.opening import upstreams
+from app.upstream.upstreams import Upstreams
 
+TIMEOUT = 15.0
+"""Seconds to wait for an answer."""
 PASSWORD_INPUT = 8192
 """Bytes read of a password on standard input; more than any password may have."""
 
 
 @asynccontextmanager
-async def open_access() -> AsyncIterator[EditableAccess]:
-    """The access backend of the settings; errors.Misconfigured where it cannot be edited."""
+async def read_access() -> AsyncIterator[Access]:
+    """The access backends of the settings, whether or not they can be edited."""
     settings = config.load()
-    connect = plugins.backend("access", settings.access)
-    options = {"password_min_length": settings.password_min_length}
-    async with connect(settings.access, options) as access:
-        if not hasattr(access, "add_user"):
-            raise errors.Misconfigured("The users of this access backend are edited elsewhere.")
+    async with chain.connect(settings.access_urls, settings.access_options) as access:
         yield access
+
+
+@asynccontextmanager
+async def open_access() -> AsyncIterator[EditableAccess]:
+    """The same; errors.NotEditable where nothing can be edited."""
+    async with read_access() as access:
+        yield editable(access)
 
 
 @asynccontextmanager
@@ -41,6 +56,15 @@ async def open_cache() -> AsyncIterator[Cache]:
     connect = plugins.backend("cache", settings.cache)
     async with connect(settings.cache, settings.cache_options) as cache:
         yield cache
+
+
+def open_storage(settings: config.Settings) -> AbstractAsyncContextManager[Storage]:
+    """The storage of some settings."""
+    connect = plugins.backend("storage", settings.storage)
+    opened: AbstractAsyncContextManager[Storage] = connect(
+        settings.storage, settings.storage_options
+    )
+    return opened
 
 
 @asynccontextmanager
@@ -58,8 +82,96 @@ async def open_index() -> AsyncIterator[Index]:
         await index.notes.flush()
 
 
-async def record(action: str, name: str) -> None:
+@asynccontextmanager
+async def open_built_index() -> AsyncIterator[Index]:
+    """The same, complete: a cache that was never built is built first."""
+    async with open_index() as index:
+        if not await index.ready():
+            await index.reindex()
+        yield index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallbacks:
+    """The upstreams of the settings, and what they stand on."""
+
+    upstreams: Upstreams
+    index: Index
+    storage: Storage
+
+
+@asynccontextmanager
+async def open_upstreams() -> AsyncIterator[Fallbacks]:
+    """The upstreams of the settings, beside an index that is complete.
+
+    Raises errors.Misconfigured where there are none.
+    """
+    settings = config.load()
+    if not settings.fallbacks:
+        raise errors.Misconfigured("No upstream is set: set PYPICLOUD_UPSTREAM or _UPSTREAMS.")
+    await asyncio.to_thread(settings.spool.mkdir, parents=True, exist_ok=True)
+    connect_storage = plugins.backend("storage", settings.storage)
+    async with (
+        open_built_index() as index,
+        connect_storage(settings.storage, settings.storage_options) as storage,
+        upstreams(
+            settings,
+            index,
+            storage,
+            Outbound(networks=settings.outbound_networks),
+            spool=settings.spool,
+            largest=settings.max_file_size,
+        ) as opened,
+    ):
+        yield Fallbacks(upstreams=opened, index=index, storage=storage)
+
+
+@asynccontextmanager
+async def open_ledger() -> AsyncIterator[tuple[Access, Ledger]]:
+    """Users, who may be read only, and the ledger of the settings."""
+    settings = config.load()
+    async with (
+        read_access() as access,
+        books.opened(settings.ledger, access, settings.access_options) as ledger,
+    ):
+        yield access, ledger
+
+
+async def note(
+    action: str,
+    target: str,
+    *,
+    outcome: str = "ok",
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what was done into the audit trail; a ledger that fails costs a warning."""
+    entry = Entry(
+        number=0,
+        time=datetime.now(UTC),
+        action=action,
+        actor=operator(),
+        target=trail.whom(action, target),
+        outcome=outcome,
+        before=before,
+        after=after,
+    )
+    try:
+        async with open_ledger() as (_, ledger):
+            await ledger.trail.append(entry)
+    except errors.PypicloudError as error:
+        typer.echo(f"Warning: done, but not written into the audit trail: {error}", err=True)
+
+
+async def record(
+    action: str,
+    name: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
     """Record a change of access that stands already; a cache that fails costs a warning."""
+    await note(action, name, before=before, after=after)
     change = Change(action=action, time=datetime.now(UTC), actor=operator(), filename=name)
     try:
         async with open_cache() as cache:
@@ -84,6 +196,17 @@ def one_line_errors() -> Iterator[None]:
     except errors.PypicloudError as error:
         wrong = isinstance(error, errors.Invalid | errors.Misconfigured)
         fail(str(error), code=2 if wrong else 1)
+
+
+def status_of(url: str) -> int:
+    """The status of a GET, by no proxy; OSError where there is no answer. It blocks."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=TIMEOUT) as answer:
+            status: int = answer.status
+            return status
+    except urllib.error.HTTPError as refused:
+        return refused.code
 
 
 def fail(line: str, *, code: int = 1) -> NoReturn:

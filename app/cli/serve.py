@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import os
 import sys
-from contextlib import suppress
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from tempfile import TemporaryDirectory
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 import typer
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
-from app import __version__, config, plugins
+from app import __version__, config, logs
+from app.access.base import editable
 from app.access.bootstrap import ADMIN, ensure_admin
 from app.access.principals import EVERYONE
 from app.cli import opening
@@ -29,6 +30,8 @@ GRACE = 30
 """Seconds that a stop waits for uploads and downloads under way."""
 BACKLOG = 2048
 NOT_STARTED = 3
+SILENCE = 60
+"""Seconds after which a worker that does not answer is killed: a busy machine may hold it up."""
 
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # shown, not bound
 
@@ -52,13 +55,25 @@ def serve(
     typer.echo(banner(settings, bound, password))
     sys.stdout.flush()
     if settings.workers > 1:
-        Multiprocess(served, sockets=[listening]).run()
+        with _adding_up(settings):
+            Multiprocess(served, sockets=[listening]).run()
         return
     server = uvicorn.Server(served)
     with suppress(KeyboardInterrupt):  # it has stopped by then, gracefully
         server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(NOT_STARTED)
+
+
+@contextmanager
+def _adding_up(settings: Settings) -> Iterator[None]:
+    """Give the workers a directory in which they add up what they count."""
+    if settings.metrics.directory is not None:
+        yield
+        return
+    with TemporaryDirectory(prefix="pypicloud-metrics-") as directory:
+        os.environ[config.variable("metrics", "directory")] = directory
+        yield
 
 
 def banner(settings: Settings, port: int, password: str | None) -> str:
@@ -110,12 +125,11 @@ def _is_loopback(host: str) -> bool:
 
 async def _admin(settings: Settings) -> str | None:
     """Before any worker starts, so that the password is made and shown once."""
-    options = {"password_min_length": settings.password_min_length}
-    async with plugins.backend("access", settings.access)(settings.access, options) as access:
+    async with opening.read_access() as access:
         if not hasattr(access, "add_user"):
             return None  # its users are made elsewhere
         secret = settings.admin_password
-        return await ensure_admin(access, secret.get_secret_value() if secret else None)
+        return await ensure_admin(editable(access), secret.get_secret_value() if secret else None)
 
 
 def _config(settings: Settings) -> uvicorn.Config:
@@ -128,7 +142,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         http="app.protocol:Protocol",
         ws="none",
         lifespan="on",
-        log_config=_logging(settings.log_level),
+        log_config=logs.configuration(settings.log_level, settings.log_format),
         log_level=settings.log_level,
         # The guard reads forwarded headers, from whom the settings trust.
         proxy_headers=False,
@@ -136,16 +150,6 @@ def _config(settings: Settings) -> uvicorn.Config:
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
+        timeout_worker_healthcheck=SILENCE,
         backlog=BACKLOG,
     )
-
-
-def _logging(level: str) -> dict[str, Any]:
-    """uvicorn's logging, and ours beside it."""
-    chosen: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
-    chosen["loggers"]["app"] = {
-        "handlers": ["default"],
-        "level": level.upper(),
-        "propagate": False,
-    }
-    return chosen

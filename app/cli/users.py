@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 
-from app import config
-from app.access.base import EditableAccess, User
+from app import config, errors
+from app.access import signup, upkeep
+from app.access.base import EditableAccess, User, editable, origin
 from app.access.passwords import Passwords
 from app.cli import opening
 
@@ -32,7 +34,7 @@ def add(
 ) -> None:
     """Add a user."""
     password = opening.new_password(password_stdin)
-    edit("user.create", name, lambda access: access.add_user(name, password, admin=admin))
+    _change("user.create", name, lambda access: access.add_user(name, password, admin=admin))
     typer.echo(f"Added {'admin' if admin else 'user'} {name.lower()}.")
 
 
@@ -48,7 +50,7 @@ def list_users(
         return
     width = max((len(user.name) for user in users), default=0)
     for user in users:
-        marks = [mark for mark in ("admin", "disabled") if getattr(user, mark)]
+        marks = [mark for mark in ("admin", "disabled", "pending") if getattr(user, mark)]
         typer.echo(f"{user.name:{width}}  {', '.join(marks)}".rstrip())
 
 
@@ -56,21 +58,21 @@ def list_users(
 def passwd(name: Name, password_stdin: Stdin = False) -> None:
     """Give a user a new password."""
     password = opening.new_password(password_stdin)
-    edit("user.password.change", name, lambda access: access.set_password(name, password))
+    _change("user.password.change", name, lambda access: access.set_password(name, password))
     typer.echo(f"Changed the password of {name.lower()}.")
 
 
 @commands.command()
 def disable(name: Name) -> None:
     """Let a user in no more, at once."""
-    edit("user.disable", name, lambda access: access.set_disabled(name, True))
+    _change("user.disable", name, lambda access: access.set_disabled(name, True))
     typer.echo(f"Disabled {name.lower()}.")
 
 
 @commands.command()
 def enable(name: Name) -> None:
     """Let a disabled user in again."""
-    edit("user.enable", name, lambda access: access.set_disabled(name, False))
+    _change("user.enable", name, lambda access: access.set_disabled(name, False))
     typer.echo(f"Enabled {name.lower()}.")
 
 
@@ -81,14 +83,38 @@ def admin(
 ) -> None:
     """Make a user an admin."""
     action = "user.admin.revoke" if revoke else "user.admin.grant"
-    edit(action, name, lambda access: access.set_admin(name, not revoke))
+    _change(action, name, lambda access: access.set_admin(name, not revoke))
     typer.echo(f"{name.lower()} is {'no admin any more' if revoke else 'an admin'}.")
 
 
 @commands.command()
+def approve(name: Name) -> None:
+    """Let in somebody who registered."""
+    _change("user.approve", name, lambda access: access.approve(name))
+    typer.echo(f"Approved {name.lower()}.")
+
+
+@commands.command()
+def invite(
+    name: Name,
+    days: Annotated[int | None, typer.Option(min=1, max=90, help="How long it works.")] = None,
+) -> None:
+    """Print a sign-up token, with which somebody becomes a user; it works once."""
+    with opening.one_line_errors():
+        settings = config.load()
+        if settings.signup_key is None:
+            raise errors.Misconfigured(f"{config.variable('signup_key')} is not set.")
+        lifetime = settings.signup_expires if days is None else timedelta(days=days)
+        invitation = signup.invite(name, datetime.now(UTC) + lifetime)
+        asyncio.run(_invited(invitation.name))
+    typer.echo(signup.sign(invitation, settings.signup_key.get_secret_value()))
+
+
+@commands.command()
 def delete(name: Name) -> None:
-    """Delete a user, and all that was granted to it."""
-    edit("user.delete", name, lambda access: access.delete_user(name))
+    """Delete a user, all that was granted to it, and its tokens and sessions."""
+    with opening.one_line_errors():
+        asyncio.run(_delete(name))
     typer.echo(f"Deleted {name.lower()}.")
 
 
@@ -105,14 +131,52 @@ def edit(action: str, name: str, change: Edit) -> None:
         asyncio.run(_edit(action, name, change))
 
 
+def _change(action: str, name: str, change: Edit) -> None:
+    """Change a user, and end the sessions that were begun with what is changed."""
+    with opening.one_line_errors():
+        asyncio.run(_changed(action, name, change))
+
+
+async def _changed(action: str, name: str, change: Edit) -> None:
+    async with opening.open_ledger() as (access, ledger):
+        editing = editable(access)
+        before = await editing.user(name)
+        await change(editing)
+        after = await editing.user(name)
+        if before is not None:
+            await ledger.sessions.end_all(name.lower())
+    facts = {} if before == after else {"before": _facts(before), "after": _facts(after)}
+    await opening.record(action, name.lower(), **facts)
+
+
+def _facts(user: User | None) -> dict[str, Any] | None:
+    return None if user is None else {k: v for k, v in asdict(user).items() if k != "name"}
+
+
 async def _edit(action: str, name: str, change: Edit) -> None:
     async with opening.open_access() as access:
         await change(access)
     await opening.record(action, name.lower())
 
 
-async def _users() -> list[User]:
+async def _delete(name: str) -> None:
+    async with opening.open_ledger() as (access, ledger):
+        await editable(access).delete_user(name)
+        ended = await upkeep.end(ledger, name.lower())
+    await opening.record("user.delete", name.lower(), after={"ended": ended})
+
+
+async def _invited(name: str) -> None:
     async with opening.open_access() as access:
+        if await access.user(name) is not None:
+            raise errors.UserExists(name)
+    await opening.record("user.invite", name)
+
+
+async def _users() -> list[User]:
+    async with opening.read_access() as access:
+        if not hasattr(access, "users"):
+            raise errors.NotEditable(origin(access))
         return list(await access.users())
 
 

@@ -96,6 +96,8 @@ def test_adopted_once(site: Site) -> None:
     assert {path: after[path] for path in before} == before
     again = site.run("adopt", "--apply")
     assert (again.returncode, again.stdout, again.stderr) == (0, "3 adopted before.\n", "")
+    (entry,) = site.run("audit", "list", "--action", "adopt").stdout.splitlines()
+    assert "  operator:" in entry
     assert site.listing() == after
     checked = site.run("check", "--deep")
     assert (checked.returncode, checked.stdout.count("all agree")) == (0, 1)
@@ -185,3 +187,20 @@ def test_an_empty_storage(tmp_path: Path) -> None:
     """Nothing to adopt is no error."""
     ran = Site(tmp_path).run("adopt", "--apply")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "Nothing to adopt.\n", "")
+
+
+def test_a_reindex_says_what_waits(site: Site) -> None:
+    """Until the folder is adopted a reindex names a file of it, and the command; then no more."""
+    before = site.run("reindex")
+    note, counts = before.stdout.splitlines()
+    assert (before.returncode, before.stderr) == (0, "")
+    assert note.startswith("Note: files that PyPICloud 1 left are not in this index, such as ")
+    assert "`pypicloud adopt --apply`" in note
+    assert counts.startswith("0 files of 0 projects")
+    as_json = site.run("reindex", "--json")
+    assert json.loads(as_json.stdout)["files"] == 0
+    assert as_json.stderr == f"{note}\n"
+    assert site.run("adopt", "--apply").returncode == 0
+    after = site.run("reindex")
+    assert (after.stdout.partition(";")[0], after.stderr) == ("3 files of 2 projects", "")
+    assert site.run("reindex", "--json").stderr == ""

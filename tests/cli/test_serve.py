@@ -105,6 +105,26 @@ def test_several_workers_share_one_admin(tmp_path: Path) -> None:
             assert httpx.get(f"{url}/health/live", trust_env=False).status_code == 200
 
 
+@pytest.mark.slow
+def test_a_worker_that_is_held_up_is_not_killed(tmp_path: Path) -> None:
+    """One that does not answer for some seconds, as on a busy machine, goes on after them."""
+    log = tmp_path / "log"
+    with running(tmp_path, "--workers", "2") as (url, _):
+        deadline = time.monotonic() + 60
+        while len(pids := re.findall(r"Started server process \[(\d+)\]", log.read_text())) < 2:
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        os.kill(int(pids[0]), signal.SIGSTOP)
+        time.sleep(7)
+        os.kill(int(pids[0]), signal.SIGCONT)
+        time.sleep(1)
+        assert " died" not in log.read_text()
+        assert re.findall(r"Started server process \[(\d+)\]", log.read_text()) == pids
+        for pid in pids:
+            os.kill(int(pid), 0)
+        assert httpx.get(f"{url}/health/live", trust_env=False, timeout=30).status_code == 200
+
+
 def test_reading_with_credentials_is_said_so() -> None:
     """Where not everyone may read, the lines carry the name, and the password if it is new."""
     lines = banner(Settings(), 8000, "a+b")

@@ -6,19 +6,27 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from app import plugins
-from app.access.passwords import verify
+from app.access.hashes import verify
+from app.access.ledger import Entry
+from app.access.ledger_sql import SqlLedger
 from app.cli import users
 from app.models import Change, Identity
+from tests.access.ledgers import opened
+from tests.contracts.ledger import SESSION
 
 PASSWORD = "a fine long passphrase"
 OTHER = "quite another passphrase"
+USER = {"admin": False, "disabled": False, "pending": False, "groups": []}
 
 
 class Line:
@@ -113,6 +121,39 @@ def test_a_user_from_beginning_to_end(line: Line) -> None:
     assert {change.project for change in line.changes()} == {None}
 
 
+def test_sessions_end_with_what_is_changed(line: Line) -> None:
+    """Of the user alone; and the trail says what there was before and after."""
+
+    async def with_ledger(act: Callable[[SqlLedger], Awaitable[Any]]) -> Any:
+        async with opened(line.access) as ledger:
+            return await act(ledger)
+
+    async def entries(ledger: SqlLedger) -> list[Entry]:
+        return [entry async for entry in ledger.trail.entries()]
+
+    line.done("user", "add", "alice", "--password-stdin", stdin=PASSWORD)
+    other = replace(SESSION, digest="0" * 64, user="bob")
+    asyncio.run(with_ledger(lambda ledger: ledger.sessions.add(other)))
+    for arguments, given in (
+        (("user", "passwd", "alice", "--password-stdin"), OTHER),
+        (("user", "admin", "alice"), None),
+        (("user", "disable", "alice"), None),
+        (("user", "enable", "alice"), None),
+    ):
+        asyncio.run(with_ledger(lambda ledger: ledger.sessions.add(SESSION)))
+        line.done(*arguments, stdin=given)
+        assert not asyncio.run(with_ledger(lambda ledger: ledger.sessions.of("alice")))
+    assert asyncio.run(with_ledger(lambda ledger: ledger.sessions.of("bob")))
+    told = asyncio.run(with_ledger(entries))
+    assert [(entry.action, entry.before, entry.after) for entry in told] == [
+        ("user.create", None, USER),
+        ("user.password.change", None, None),
+        ("user.admin.grant", USER, {**USER, "admin": True}),
+        ("user.disable", {**USER, "admin": True}, {**USER, "admin": True, "disabled": True}),
+        ("user.enable", {**USER, "admin": True, "disabled": True}, {**USER, "admin": True}),
+    ]
+
+
 def test_users_are_listed(line: Line) -> None:
     """As lines for people, as JSON for scripts; no hash in either."""
     line.done("user", "add", "bob", "--admin", "--password-stdin", stdin=PASSWORD)
@@ -120,8 +161,8 @@ def test_users_are_listed(line: Line) -> None:
     line.done("user", "disable", "bob")
     assert line.done("user", "list") == "alice\nbob    admin, disabled\n"
     assert json.loads(line.done("user", "list", "--json")) == [
-        {"name": "alice", "admin": False, "disabled": False},
-        {"name": "bob", "admin": True, "disabled": True},
+        {**USER, "name": "alice"},
+        {**USER, "name": "bob", "admin": True, "disabled": True},
     ]
 
 

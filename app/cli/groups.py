@@ -1,0 +1,72 @@
+"""``pypicloud group …``: groups and their members."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from app import errors
+from app.access.base import origin
+from app.cli import opening
+from app.cli.users import edit
+
+commands = typer.Typer(name="group", no_args_is_help=True, help="Groups: add, join, leave, delete.")
+
+Name = Annotated[str, typer.Argument(help="The group; upper and lower case are the same.")]
+User = Annotated[str, typer.Argument(help="The user.")]
+
+
+@commands.command("list")
+def list_groups(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """List all groups and their members."""
+    with opening.one_line_errors():
+        groups = asyncio.run(_groups())
+    if as_json:
+        listed = {name: sorted(members) for name, members in groups.items()}
+        typer.echo(json.dumps(listed, indent=2))
+        return
+    width = max(map(len, groups), default=0)
+    for name, members in groups.items():
+        typer.echo(f"{name:{width}}  {', '.join(sorted(members))}".rstrip())
+
+
+@commands.command()
+def add(name: Name) -> None:
+    """Add a group without members."""
+    edit("group.create", name, lambda access: access.add_group(name))
+    typer.echo(f"Added group {name.lower()}.")
+
+
+@commands.command()
+def join(name: Name, user: User) -> None:
+    """Put a user into a group."""
+    edit("group.member.add", name, lambda access: access.set_member(name, user, True))
+    typer.echo(f"{user.lower()} is in group {name.lower()}.")
+
+
+@commands.command()
+def leave(name: Name, user: User) -> None:
+    """Take a user out of a group."""
+    edit("group.member.remove", name, lambda access: access.set_member(name, user, False))
+    typer.echo(f"{user.lower()} is not in group {name.lower()}.")
+
+
+@commands.command()
+def delete(name: Name) -> None:
+    """Delete a group, and all that was granted to it."""
+    edit("group.delete", name, lambda access: access.delete_group(name))
+    typer.echo(f"Deleted group {name.lower()}.")
+
+
+async def _groups() -> Mapping[str, frozenset[str]]:
+    async with opening.read_access() as access:
+        if not hasattr(access, "groups"):
+            raise errors.NotEditable(origin(access))
+        groups: Mapping[str, frozenset[str]] = await access.groups()
+        return groups

@@ -1,0 +1,1 @@
+"""What other indexes left, brought over: PyPICloud 1, folders, other servers."""
