@@ -5,7 +5,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install clients servers run test test-fast check fix soak bench upgrade clean
+.PHONY: help install clients servers run test test-fast check fix demo screenshots docs image soak bench upgrade clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,8 @@ install: .venv/ready ## Make the environment in .venv
 	  echo "PyPICloud needs Python 3.11 or newer; $(PYTHON) is not. Try: make PYTHON=python3.13" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) lacks the module venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@[ -e /usr/include/ldap.h ] && [ -e /usr/include/sasl/sasl.h ] || { \
+	  echo "python-ldap is built here (Debian: apt-get install gcc libldap2-dev libsasl2-dev)" >&2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt --build-constraint constraints.txt --group dev -e .
@@ -38,6 +40,10 @@ test: install clients servers ## Run every test
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { echo "Tests need PostgreSQL (Debian: apt-get install postgresql)." >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || { echo "Tests need MariaDB (Debian: apt-get install mariadb-server)." >&2; exit 1; }
 	@command -v redis-server >/dev/null || { echo "Tests need Redis (Debian: apt-get install redis-server)." >&2; exit 1; }
+	@for name in haproxy nginx; do PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || { echo "Tests need $$name (Debian: apt-get install $$name)." >&2; exit 1; }; done
+	@command -v promtool >/dev/null || { echo "Tests need promtool (Debian: apt-get install prometheus)." >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin" command -v slapd >/dev/null && command -v ldapadd >/dev/null || { echo "Tests need OpenLDAP (Debian: apt-get install slapd ldap-utils)." >&2; exit 1; }
+	@command -v chromium >/dev/null || { echo "Tests need Chromium (Debian: apt-get install chromium)." >&2; exit 1; }
 	@$(PYTEST) -n auto --dist worksteal && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
 
 test-fast: install servers ## Run the tests that take no more than a moment
@@ -53,13 +59,30 @@ fix: install ## Mend what ruff can mend, and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+demo: install ## Serve something to look at on http://127.0.0.1:8000; it is gone afterwards
+	$(BIN)/python -m tests.browser.demo
+
+screenshots: install ## Take the pictures in docs/images anew; needs Chromium
+	$(BIN)/python -m tests.browser.screenshots
+
+docs: install ## Build the manual as a site in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet && echo "The manual is in site/."
+
+image: ## Build the container image with docker, podman or buildah, whichever is there
+	@for tool in docker podman buildah; do command -v $$tool >/dev/null || continue; \
+	  $$tool build --file deploy/Dockerfile --tag pypicloud:2 . && echo "Built pypicloud:2 with $$tool." && exit 0; \
+	  echo "$$tool could not build the image; see above." >&2; done; \
+	echo "NOT BUILT: the image (docker, podman or buildah is needed, and a registry with its base)." >&2; exit 1
+
 soak: install servers ## Run the crashes, the races and the made-up requests at full length
 	$(PYTEST) tests/invariants --soak
 	SOAK=1 $(PYTEST) tests/storage/test_faults.py
 	SOAK=1 $(PYTEST) tests/conformance/test_openapi.py
+	SOAK=1 $(PYTEST) tests/replicas
+	SOAK=1 $(PYTEST) tests/upstream tests/e2e/test_upstreams.py
 
 bench: install servers ## Measure; see benchmarks/
-	@for name in start cold_page redirects memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores; do \
+	@for name in start login_timing hot_page cold_page redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches; do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 upgrade: install ## Bring the environment to the newest versions and pin them
@@ -68,5 +91,5 @@ upgrade: install ## Bring the environment to the newest versions and pin them
 	mv constraints.new constraints.txt
 
 clean: ## Remove what was made here, but not data/
-	rm -rf .venv .venv-clients .venv-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-clients .venv-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,11 +14,13 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app import errors
+from app.reports import IDENTITY, entry_of, reporting
+from app.state import of as _state
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +38,15 @@ STATUS: Mapping[type[Exception], int] = {
     errors.ActionGone: 410,
     errors.Refused: 400,
     errors.UserExists: 409,
+    errors.GroupExists: 409,
+    errors.PublisherExists: 409,
+    errors.NotEditable: 409,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.TooManyAttempts: 429,
     errors.ProjectClosed: 403,
     errors.Quarantined: 403,
+    errors.Withheld: 403,
     errors.TooLarge: 413,
     errors.Unavailable: 503,
 }
@@ -62,6 +69,7 @@ class ErrorResponse(JSONResponse):
     def __init__(
         self, status_code: int, message: str, headers: Mapping[str, str] | None = None
     ) -> None:
+        self.message = message
         self._reason = reason(message)
         shape = {"code": f"{status_code} {message}", "message": message}
         super().__init__(shape, status_code, {"Cache-Control": "no-store", **(headers or {})})
@@ -85,12 +93,17 @@ def answer(error: Exception, request_id: str = "") -> ErrorResponse:
     headers = {}
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = CHALLENGE
-    if isinstance(error, errors.Unavailable):
+    if isinstance(error, errors.Unavailable | errors.TooManyAttempts):
         headers["Retry-After"] = str(error.retry_after)
     return ErrorResponse(code, str(error), headers)
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+async def ours(request: Request, error: Exception) -> ErrorResponse:
+    """The answer to an error of ours, noted where that is due."""
+    if isinstance(error, errors.Forbidden) and request.scope.get(IDENTITY) is not None:
+        _note_refusal(request)
+    if isinstance(error, errors.Corrupt):
+        note_damage(request, error)
     found = answer(error, request_id(request.scope))
     if found.status_code >= 500:
         logger.log(
@@ -103,14 +116,28 @@ async def _ours(request: Request, error: Exception) -> Response:
     return found
 
 
-async def _http(request: Request, error: HTTPException) -> Response:
+def _note_refusal(request: Request) -> None:
+    scoped = request.scope[IDENTITY].scope is not None
+    action = "token.scope_denied" if scoped else "authz.denied"
+    reporting(request)(action, target=f"{request.method} {request.url.path}")
+
+
+def note_damage(request: HTTPConnection, error: errors.Corrupt) -> None:
+    """Write into the audit trail that what is stored is not what was recorded."""
+    path = request.scope["path"]
+    facts = {"outcome": "fail", "after": {"why": str(error)}}
+    _state(request)["chronicle"].note(entry_of(request, "integrity.failure", path, **facts))
+
+
+async def http(request: Request, error: HTTPException) -> ErrorResponse:
+    """The answer to an error of the framework."""
     text = error.detail if isinstance(error.detail, str) else ""
     return ErrorResponse(
         error.status_code, text or HTTPStatus(error.status_code).phrase, error.headers
     )
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> Response:
+async def invalid(request: Request, error: RequestValidationError) -> ErrorResponse:
     """Which fields are wrong and why, never what was sent in them."""
     lines = []
     for wrong in error.errors():
@@ -135,9 +162,9 @@ def request_id(scope: Scope) -> str:
 
 
 HANDLERS: Mapping[Any, Any] = {
-    errors.PypicloudError: _ours,
-    HTTPException: _http,
-    RequestValidationError: _invalid,
+    errors.PypicloudError: ours,
+    HTTPException: http,
+    RequestValidationError: invalid,
     ClientDisconnect: _gone,
     Exception: _unexpected,
 }

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Any, TypeVar
 
 import aioboto3
 import aiohttp
+from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioRefreshableCredentials
+from aiobotocore.session import get_session
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     NoCredentialsError,
     ProxyConnectionError,
 )
+from botocore.loaders import create_loader
 from pydantic import SecretStr
 
 from app import errors
-from app.options import AwsOptions
+from app.options import AwsOptions, EndpointOptions
 
 T = TypeVar("T")
 
@@ -80,15 +84,54 @@ def made_in_thread(
         raise errors.Misconfigured(f"{service} cannot be used: {line}") from None
 
 
-def session(options: AwsOptions, region: str | None) -> Any:
+def client_in_thread(
+    name: str,
+    region: str | None,
+    options: EndpointOptions,
+    config: AioConfig,
+    *,
+    service: str,
+    group: str,
+    refused: Callable[[ClientError], object],
+) -> Any:
+    """The SDK's client ``name``, whose credentials renew themselves; as ``made_in_thread``."""
+
+    async def making() -> Any:
+        ca_file = options.ca_file
+        if ca_file is not None and not ca_file.is_file():
+            raise ValueError(f"there is no file {ca_file}, which PYPICLOUD_{group}__CA_FILE names")
+        made = session(options, region, models=_models())
+        await found(await made.get_credentials())
+        verify = str(ca_file) if ca_file else None
+        client = made.client(name, endpoint_url=options.endpoint_url, verify=verify, config=config)
+        return await client.__aenter__()
+
+    return made_in_thread(making(), service=service, group=group, refused=refused)
+
+
+@cache
+def _models() -> Any:
+    """The SDK's descriptions of services, read once: that is most of the making of a client."""
+    return create_loader()
+
+
+def session(options: AwsOptions, region: str | None, *, models: Any = None) -> Any:
     """A session with the credentials of the options, else those that the SDK's chain finds."""
-    return aioboto3.Session(
+    inner = get_session()
+    if models is not None:
+        inner.register_component("data_loader", models)
+    made = aioboto3.Session(
+        botocore_session=inner,
         aws_access_key_id=options.access_key_id,
         aws_secret_access_key=revealed(options.secret_access_key),
         aws_session_token=revealed(options.session_token),
         profile_name=options.profile,
         region_name=region,
     )
+    if models is not None:
+        # Each session adds where else to look.
+        models.search_paths[:] = dict.fromkeys(models.search_paths)
+    return made
 
 
 async def found(credentials: Any) -> Any:

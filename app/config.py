@@ -8,7 +8,6 @@ names, defaults. ``docs/configuration.md`` and ``.env.example`` list them all.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import logging
 import os
 import re
@@ -37,73 +36,37 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from app import errors
-from app.access import principals
-from app.cache.options import DynamoDBOptions, SqlOptions
-from app.quantities import Duration, Size
+from app import errors, values
+from app.access.oidc import options as oidc
+from app.access.options import (
+    AuditOptions,
+    AwsSecretsOptions,
+    LdapOptions,
+    LimitOptions,
+    RemoteOptions,
+    TokenOptions,
+)
+from app.cache.options import RedisOptions, SqlOptions
+from app.dynamodb.options import DynamoDBOptions
+from app.notices.options import NotificationOptions
+from app.operation import OperationSettings
+from app.quantities import Duration, Interval, Size
 from app.storage.options.azure import AzureOptions
 from app.storage.options.cloudfront import CloudFrontOptions
 from app.storage.options.gcs import GCSOptions
 from app.storage.options.s3 import S3Options
+from app.upstream.settings import UpstreamSettings
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "PYPICLOUD_"
 CONFIG = f"{PREFIX}CONFIG"
 _NESTED = "__"
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z")
-_HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|\[[0-9A-Fa-f:.]+\]\Z")
-_PUBLIC_URL = re.compile(r"https?://(?P<host>\[[^]]*\]|[^/:]+)(?::\d{1,5})?(?P<path>(?:/.*)?)\Z")
 _SERVICE_LINK = re.compile(rf"{PREFIX}(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)|PORT_\d+_[A-Z_]+)\Z")
 
 
-def _words(value: object) -> object:
-    """Several values in one variable, separated by commas or white space."""
-    return re.split(r"[\s,]+", value.strip(" \t,")) if isinstance(value, str) and value else value
-
-
-def _principals(value: frozenset[str]) -> frozenset[str]:
-    try:
-        return principals.principals(value - {"", "none"})
-    except errors.InvalidName as wrong:
-        raise ValueError(str(wrong)) from None
-
-
-def _hosts(value: frozenset[str]) -> frozenset[str]:
-    value = frozenset(host.lower() for host in value if host)
-    if not all(_HOST.match(host) for host in value):
-        raise ValueError("write host names without scheme and port; '*.example.com' is allowed")
-    return value
-
-
-def _port(value: object) -> object:
-    # Kubernetes puts PYPICLOUD_PORT=tcp://… beside every pod of a service named pypicloud.
-    return 8000 if isinstance(value, str) and value.startswith("tcp://") else value
-
-
-def _root_path(value: str) -> str:
-    value = value.rstrip("/")
-    if not _ROOT_PATH.match(value):
-        raise ValueError("write it like '/packages': plain segments, each after a slash")
-    return value
-
-
-def _public_url(value: str) -> str:
-    value = value.rstrip("/")
-    match = _PUBLIC_URL.match(value)
-    if match is None or not _HOST.match(match["host"]) or not _ROOT_PATH.match(match["path"]):
-        raise ValueError("write it like 'https://pypi.example.com' or 'https://example.com/pypi'")
-    return value
-
-
-Principals = Annotated[
-    frozenset[str], NoDecode, BeforeValidator(_words), AfterValidator(_principals)
-]
-
-
-class Settings(BaseModel):
+class Settings(UpstreamSettings, OperationSettings):
     """Every setting there is; frozen. The names are those of the variables, without prefix."""
 
     model_config = ConfigDict(
@@ -113,22 +76,46 @@ class Settings(BaseModel):
     # URLs may carry passwords: they are not shown by repr.
     storage: str = Field(default="file:data/packages", repr=False)
     cache: str = Field(default="sqlite+aiosqlite:///data/cache.db", repr=False)
-    access: str = Field(default="sqlite+aiosqlite:///data/access.db", repr=False)
+    access: Annotated[str, BeforeValidator(values.listed), AfterValidator(values.has_members)] = (
+        Field(default="sqlite+aiosqlite:///data/access.db", repr=False)
+    )
+    ledger: str = Field(default="", repr=False)
     spool: Path = Path("data/spool")
 
     sql: SqlOptions = SqlOptions()
+    redis: RedisOptions = Field(default=RedisOptions(), repr=False)
     dynamodb: DynamoDBOptions = Field(default=DynamoDBOptions(), repr=False)
+    ldap: LdapOptions = Field(default=LdapOptions(), repr=False)
+    remote: RemoteOptions = Field(default=RemoteOptions(), repr=False)
+    aws_secrets: AwsSecretsOptions = Field(default=AwsSecretsOptions(), repr=False)
 
     s3: S3Options = Field(default=S3Options(), repr=False)
     gcs: GCSOptions = Field(default=GCSOptions(), repr=False)
     azure: AzureOptions = Field(default=AzureOptions(), repr=False)
     cloudfront: CloudFrontOptions = Field(default=CloudFrontOptions(), repr=False)
-    delivery: Literal["redirect", "stream"] = "redirect"
+    delivery: Literal["redirect", "stream", "x-accel-redirect", "x-sendfile"] = "redirect"
 
-    default_read: Principals = frozenset({"authenticated"})
-    default_write: Principals = frozenset()
+    default_read: values.Principals = frozenset({"authenticated"})
+    default_write: values.Principals = frozenset()
+    default_fetch: values.Principals = frozenset({"authenticated"})
+    grants: Literal["replace", "add"] = "replace"
+    signup_key: Annotated[SecretStr, Field(min_length=32)] | None = None
+    signup_expires: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=90))] = (
+        timedelta(days=7)
+    )
     admin_password: SecretStr | None = None
     password_min_length: int = Field(default=12, ge=8, le=128)
+
+    tokens: TokenOptions = TokenOptions()
+    limits: LimitOptions = LimitOptions()
+    audit: AuditOptions = AuditOptions()
+
+    oidc_issuers: Annotated[oidc.Issuers, NoDecode] = oidc.DEFAULT
+    oidc_audience: str = Field(default="", max_length=200, pattern=r"^[!-~]*$")
+    oidc_discovery: bool = False
+    sso: oidc.SsoOptions = Field(default=oidc.SsoOptions(), repr=False)
+    attestation_root: Path | None = None
+    outbound_networks: values.Networks = ()
 
     upload_profile: Literal["strict", "import"] = "strict"
     max_file_size: Size = 5 * 2**30
@@ -142,31 +129,47 @@ class Settings(BaseModel):
     page_refresh: Duration = timedelta(seconds=0.5)
     stale_limit: Duration = timedelta(minutes=10)
     reconcile_interval: Duration = timedelta(seconds=30)
+    reindex_interval: Interval = timedelta(hours=24)
     delete_grace: Duration = timedelta(hours=24)
-
+    changes_kept: int = Field(default=100_000, ge=1000)
+    notifications: NotificationOptions = Field(default=NotificationOptions(), repr=False)
     host: str = "127.0.0.1"
-    port: Annotated[int, BeforeValidator(_port), Field(ge=0, le=65535)] = 8000
+    port: Annotated[int, BeforeValidator(values.port), Field(ge=0, le=65535)] = 8000
     workers: int = Field(default=1, ge=1, le=256)
-    root_path: Annotated[str, AfterValidator(_root_path)] = ""
-    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    root_path: Annotated[str, AfterValidator(values.root_path)] = ""
+    public_url: Annotated[str, AfterValidator(values.public_url)] | None = None
     allowed_hosts: Annotated[
-        frozenset[str], NoDecode, BeforeValidator(_words), AfterValidator(_hosts)
+        frozenset[str], NoDecode, BeforeValidator(values.words), AfterValidator(values.hosts)
     ] = frozenset()
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_words)] = ()
+    trusted_proxies: values.Networks = ()
     trusted_proxy_hops: int = Field(default=1, ge=1, le=10)
     docs: bool = True
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
-    def _workers_share(self) -> Self:
-        kept = {"storage": self.storage, "cache": self.cache, "access": self.access}
-        alone = [name for name, url in kept.items() if url.startswith("memory:")]
+    def _fits_together(self) -> Self:
+        if self.delivery.startswith("x-") and not self.storage.startswith("file:"):
+            raise ValueError(f"DELIVERY={self.delivery} needs files on a disk: STORAGE=file:…")
+        alone = [k for k in ("storage", "cache", "access") if getattr(self, k)[:7] == "memory:"]
         if self.workers > 1 and alone:
             raise ValueError(f"WORKERS above 1 needs a {alone[0]} that workers share")
         in_s3 = self.storage.startswith(("s3:", "cloudfront:"))
-        if self.workers > 1 and in_s3 and not self.s3.create_only:
-            raise ValueError("WORKERS above 1 needs a store with create-only writes")
+        if in_s3 and not self.s3.create_only:
+            counts = {"WORKERS": self.workers, "LIMITS__REPLICAS": self.limits.replicas}
+            for many in (name for name, count in counts.items() if count > 1):
+                raise ValueError(f"{many} above 1 needs a store with create-only writes")
         return self
+
+    @property
+    def local_url(self) -> str | None:
+        """Where a service on loopback is reached; None where others reach it too."""
+        url = f"http://{self.host}:{self.port}{self.root_path}"
+        return url if values.is_loopback(self.host) else None
+
+    @property
+    def audience(self) -> str | None:
+        """Whom identity tokens must be made for: one name that is this index's alone, or None."""
+        url = self.public_url or self.local_url
+        return self.oidc_audience or (url.partition("://")[2].partition("/")[0] if url else None)
 
     @property
     def storage_options(self) -> Mapping[str, Any]:
@@ -181,10 +184,29 @@ class Settings(BaseModel):
         return groups.get(self.storage.partition(":")[0], {})
 
     @property
+    def access_urls(self) -> tuple[str, ...]:
+        """The backends of access, in the order in which they are asked."""
+        return values.members(self.access)
+
+    def access_options(self, url: str) -> Mapping[str, Any]:
+        """The options of the access backend at a URL."""
+        passwords = {"password_min_length": self.password_min_length}
+        groups: Mapping[str, Mapping[str, Any]] = {
+            "ldap": self.ldap.model_dump(),
+            "ldaps": self.ldap.model_dump(),
+            "remote": self.remote.model_dump(),
+            "aws-secrets": {**passwords, "aws_secrets": self.aws_secrets.model_dump()},
+            "dynamodb": {**passwords, "dynamodb": self.dynamodb.model_dump()},
+        }
+        sql = {**passwords, "timeout": self.sql.timeout}
+        return groups.get(url.partition(":")[0], sql)
+
+    @property
     def cache_options(self) -> Mapping[str, Any]:
         """The options of the cache that is chosen."""
         sql = self.sql.model_dump()
         groups = dict.fromkeys(("sqlite", "postgresql", "mysql", "mariadb"), sql)
+        groups |= dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), self.redis.model_dump())
         groups["dynamodb"] = self.dynamodb.model_dump()
         return groups.get(re.split("[:+]", self.cache, maxsplit=1)[0], {})
 
@@ -246,12 +268,9 @@ def fields() -> Iterator[tuple[str, ...]]:
 
 def _config_file() -> Path | None:
     named = os.environ.get(CONFIG) or dotenv_values(".env").get(CONFIG)
-    if not named:
-        return None
-    path = Path(named)
-    if not path.is_file():
+    if named and not Path(named).is_file():
         raise errors.Misconfigured(f"{CONFIG} names {named!r}, which is no file")
-    return path
+    return Path(named) if named else None
 
 
 def _refuse_slips(names: Iterable[str]) -> None:

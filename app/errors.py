@@ -8,25 +8,36 @@
     │   ├── ReleaseNotFound
     │   ├── FileNotFound
     │   ├── KeyNotFound                a key that the storage does not hold
-    │   └── UserNotFound
+    │   ├── UserNotFound
+    │   ├── GroupNotFound
+    │   ├── TokenNotFound
+    │   └── PublisherNotFound
     ├── Invalid (ValueError)           the request itself is wrong
     │   ├── InvalidName
     │   ├── InvalidUpload
     │   │   └── ActionGone             an upload action of former times
-    │   └── InvalidPassword
+    │   ├── InvalidPassword
+    │   └── InvalidHash                a password hash of no make that is known
     ├── Refused                        well formed, but not allowed
+    │   ├── MintRefused                no upload token for this identity token
     │   ├── FileExists                 the filename holds other bytes
     │   ├── FilenameUsed               the filename was deleted; it stays taken
     │   ├── UserExists
+    │   ├── GroupExists
+    │   ├── PublisherExists
+    │   ├── NotEditable                the backend of users is read only
     │   ├── Unauthenticated            nobody has proved who they are
     │   ├── Forbidden                  somebody known, without the right
+    │   ├── TooManyAttempts            within a while; try again later
     │   ├── ProjectClosed              archived or quarantined: no uploads
+    │   ├── Withheld                   an upstream's file that a rule keeps from us
     │   └── Quarantined                nothing of the project is handed out
     ├── TooLarge                       more bytes than the limit allows
     ├── Unavailable                    try again later; nothing is known to be wrong
     │   ├── StorageUnavailable
     │   ├── CacheUnavailable
     │   ├── AccessUnavailable
+    │   ├── Unreachable                another service that was to be asked
     │   ├── IndexNotReady              the cache was never completely built
     │   └── Busy                       a bounded pool is full
     ├── Corrupt                        the truth contradicts itself
@@ -38,6 +49,8 @@ The doors map branches to status codes; nothing below them does.
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 
 class PypicloudError(Exception):
@@ -83,6 +96,27 @@ class UserNotFound(NotFound):
         super().__init__(f"There is no user {name!r}.")
 
 
+class GroupNotFound(NotFound):
+    """No group of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no group {name!r}.")
+
+
+class TokenNotFound(NotFound):
+    """No token of that id, or not one of the caller's."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"There is no token {id!r}.")
+
+
+class PublisherNotFound(NotFound):
+    """No publisher of that id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"There is no publisher {id!r}.")
+
+
 class Invalid(PypicloudError, ValueError):
     """The request itself is wrong; sending it again does not help."""
 
@@ -96,7 +130,7 @@ class InvalidUpload(Invalid):
 
 
 class ActionGone(InvalidUpload):
-    """An ``:action`` that indexes took in former times (submit, submit_pkg_info, doc_upload)."""
+    """An ``:action`` that indexes took in former times (submit, submit_pkg_info, …)."""
 
     def __init__(self, action: str) -> None:
         super().__init__(f"The action '{action}' is gone; upload files with 'file_upload'.")
@@ -106,8 +140,23 @@ class InvalidPassword(Invalid):
     """A new password breaks the rules for passwords."""
 
 
+class InvalidHash(Invalid):
+    """A password hash that nothing here can verify."""
+
+
 class Refused(PypicloudError):
     """Well formed, but not allowed."""
+
+
+class MintRefused(Refused):
+    """No upload token for this identity token (trusted publishing).
+
+    ``code`` is one that clients know; ``reason`` is for the audit trail alone."""
+
+    def __init__(self, code: str, description: str, *, reason: str = "") -> None:
+        super().__init__(description)
+        self.code = code
+        self.reason = reason or description
 
 
 class FileExists(Refused):
@@ -136,6 +185,29 @@ class UserExists(Refused):
         super().__init__(f"User {name!r} exists already.")
 
 
+class GroupExists(Refused):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Group {name!r} exists already.")
+
+
+class PublisherExists(Refused):
+    """The project has a publisher just like it."""
+
+    def __init__(self) -> None:
+        super().__init__("The project has this publisher already.")
+
+
+class NotEditable(Refused):
+    """The backend of users cannot be changed from here."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(
+            f"Users, groups and grants come from {backend} and are changed there, not here."
+        )
+
+
 class Unauthenticated(Refused):
     """Nobody has proved who they are."""
 
@@ -145,6 +217,14 @@ class Unauthenticated(Refused):
 
 class Forbidden(Refused):
     """Somebody known asks for what they have no right to."""
+
+
+class TooManyAttempts(Refused):
+    """More than a limit allows within a while. ``retry_after`` is in whole seconds."""
+
+    def __init__(self, window: timedelta) -> None:
+        self.retry_after = max(1, round(window.total_seconds()))
+        super().__init__(f"Too many attempts; try again in {self.retry_after} seconds.")
 
 
 class ProjectClosed(Refused):
@@ -159,6 +239,10 @@ class Quarantined(Refused):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Project {name!r} is quarantined: its files are not handed out.")
+
+
+class Withheld(Refused):
+    """A file of an upstream that a rule keeps back; the message says which and who lifts it."""
 
 
 class TooLarge(PypicloudError):
@@ -181,6 +265,10 @@ class CacheUnavailable(Unavailable):
 
 class AccessUnavailable(Unavailable):
     """The users and grants cannot be asked."""
+
+
+class Unreachable(Unavailable):
+    """Another service gave no answer that could be used; the message names it."""
 
 
 class IndexNotReady(Unavailable):

@@ -40,6 +40,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     hashes: Hashes
     metadata_sha256: str | None = None
     metadata_static: bool = False
+    provenance_sha256: str | None = None
     requires_python: str | None = None
     summary: str = ""
     comment: str = ""
@@ -137,6 +138,7 @@ def _published(event: Event, facts: Publication, filename: str, head: str) -> Fi
         head=head,
         metadata_sha256=facts.metadata_sha256,
         metadata_static=facts.metadata_static,
+        provenance_sha256=facts.provenance_sha256,
         requires_python=facts.requires_python,
         summary=facts.summary,
         comment=facts.comment,

@@ -6,37 +6,67 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import sys
-import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
-from packaging.utils import NormalizedName
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__, answers, config, errors, plugins
-from app.access import policy
-from app.access.bootstrap import ensure_admin
+from app.access.chronicle import Chronicle
+from app.access.ledger import Entry
 from app.config import Settings
-from app.dependencies import Probe, State
+from app.fastpath import FastPath
 from app.guard import BodyLimits, Guard, Hosts, Proxies
 from app.guard.hosts import parse
+from app.hooks.delivery import telling
 from app.index import Index
+from app.index.collect import SYSTEM, Collected
 from app.index.keep import keep
-from app.pages import Pages
-from app.routes import api, docs, files, health, home, json_api, simple, upload
-from app.upload.inspection import inspectors
+from app.life import minding
+from app.metrics.shared import sharing
+from app.opening import open_state
+from app.routes import (
+    account,
+    api,
+    audit,
+    docs,
+    files,
+    former,
+    former_grants,
+    former_people,
+    grants,
+    groups,
+    health,
+    integrity,
+    json_api,
+    login,
+    metrics,
+    notifications,
+    oidc,
+    publishers,
+    registration,
+    retention,
+    simple,
+    sso,
+    tokens,
+    upload,
+    upstreams,
+    users,
+    web,
+)
+from app.routes.browsing import Elsewhere, elsewhere
+from app.routes.router import described, install, overridden
 
-STALE = timedelta(days=1)
-TELLTALES = ("aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcloud", "google", "msal")
-"""Loggers of libraries that write signatures and tokens where they are more talkative."""
-_SECURITY = {"basic": {"type": "http", "scheme": "basic"}}
+_SECURITY = {
+    "basic": {"type": "http", "scheme": "basic"},
+    "token": {"type": "http", "scheme": "bearer"},
+}
 _DESCRIPTION = """\
 A private Python package index. Everything below `/simple/`, `/files/` and `/pypi/` is what
 installers read, `/legacy/` is where they upload; `/api/v1` is for people and scripts. Errors
@@ -54,34 +84,43 @@ class Application(FastAPI):
         """Serve; a start that fails by one of our errors says one line, not a traceback."""
         if scope["type"] == "lifespan":
             send = _one_line(send)
+        overridden.set(self.dependency_overrides)
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The guard around everything that FastAPI itself puts around the routes."""
+        """The guard around all that FastAPI puts around the routes, what is hot around both."""
         settings = self.settings
         public = (settings.public_url or "").partition("://")[2].partition("/")[0]
         hosts = set(settings.allowed_hosts)
         if public and (name := parse(public)):
             hosts.add(name)
-        return Guard(
+        guard = Guard(
             super().build_middleware_stack(),
             hosts=Hosts(hosts),
-            proxies=Proxies(settings.trusted_proxies, hops=settings.trusted_proxy_hops),
+            proxies=Proxies(
+                settings.trusted_proxies,
+                hops=settings.trusted_proxy_hops,
+                user_header=settings.sso.header,
+            ),
             limits=BodyLimits(upload=settings.max_file_size),
             root_path=settings.root_path,
         )
+        return FastPath(guard)
 
     def openapi(self) -> dict[str, Any]:
         """The description, with how clients say who they are."""
         if not self.openapi_schema:
             schema = super().openapi()
-            schema.setdefault("components", {})["securitySchemes"] = _SECURITY
-            schema["security"] = [{"basic": []}, {}]
+            components = schema.setdefault("components", {})
+            components["securitySchemes"] = _SECURITY
+            components["schemas"] = {**described(), **components.get("schemas", {})}
+            schema["security"] = [{"basic": []}, {"token": []}, {}]
             for operation in (one for path in schema["paths"].values() for one in path.values()):
                 # A request that is not valid gets 400, in our shape.
-                operation["responses"].pop("422", None)
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
             for unused in ("HTTPValidationError", "ValidationError"):
-                schema["components"].get("schemas", {}).pop(unused, None)
+                components["schemas"].pop(unused, None)
         return self.openapi_schema or {}
 
 
@@ -110,13 +149,38 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
-        exception_handlers=dict(answers.HANDLERS),
+        exception_handlers={**answers.HANDLERS, Elsewhere: elsewhere, HTTPException: web.missing},
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for door in (home, simple, files, json_api, upload, api, health):
-        app.include_router(door.router)
+    doors = [
+        web.router,
+        simple.router,
+        files.router,
+        integrity.router,
+        json_api.router,
+        upload.router,
+        api.router,
+        users.router,
+        groups.router,
+        grants.router,
+        registration.router,
+        tokens.router,
+        audit.router,
+        upstreams.router,
+        notifications.router,
+        retention.router,
+        oidc.router,
+        publishers.router,
+        login.router,
+        sso.router,
+        account.router,
+        health.router,
+        metrics.router,
+    ]
     if settings.docs:
-        app.include_router(docs.router)
+        doors.append(docs.router)
+    # Last: it takes what no other door is for.
+    install(app, [*doors, former_people.router, former_grants.router, former.router])
     return app
 
 
@@ -125,78 +189,39 @@ async def _opened(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         state = await open_state(settings, stack)
         await stack.enter_async_context(
-            keep(state["index"], reconcile_every=settings.reconcile_interval)
+            keep(
+                state["index"],
+                reconcile_every=settings.reconcile_interval,
+                reindex_every=settings.reindex_interval,
+                changes_kept=settings.changes_kept,
+                heard=noting(state["chronicle"]),
+            )
         )
+        await _hear(settings, state["index"], stack)
+        await stack.enter_async_context(telling(state["couriers"]))
+        await stack.enter_async_context(sharing(state["shared"]))
+        stack.enter_context(minding(state["life"], drain=settings.drain))
         yield dict(state)
 
 
-async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
-    """Open every room that the settings name; ``stack`` closes them in reverse."""
-    for name in TELLTALES:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    storage = await stack.enter_async_context(
-        plugins.backend("storage", settings.storage)(settings.storage, settings.storage_options)
-    )
-    cache = await stack.enter_async_context(
-        plugins.backend("cache", settings.cache)(settings.cache, settings.cache_options)
-    )
-    access = await stack.enter_async_context(open_access(settings))
-    await announce_admin(settings, access)
-    index = Index(
-        storage,
-        cache,
-        redirect=settings.delivery == "redirect",
-        url_expires=settings.url_expires,
-        delete_grace=settings.delete_grace,
-        legacy_metadata=settings.legacy_metadata,
-        refresh=settings.page_refresh,
-        stale=settings.stale_limit,
-        memory=settings.page_memory // 2,
-    )
-    await asyncio.to_thread(prepare_spool, settings.spool)
-    nobody = NormalizedName("health")
-    probes: dict[str, Probe] = {
-        "storage": lambda: storage.head("health"),
-        "cache": cache.serial,
-        "access": lambda: access.grants(nobody, None),
-    }
-    return State(
-        settings=settings,
-        defaults=policy.Defaults(read=settings.default_read, upload=settings.default_write),
-        index=index,
-        pages=Pages(memory=settings.page_memory // 2),
-        access=access,
-        inspectors=await stack.enter_async_context(inspectors(count=settings.inspectors)),
-        probes=probes,
-    )
+def noting(chronicle: Chronicle) -> Callable[[Collected], Awaitable[None]]:
+    """Writes into the audit trail what was removed from the storage for good."""
+
+    async def note(collected: Collected) -> None:
+        now, facts = datetime.now(UTC), asdict(collected)
+        entry = Entry(
+            number=0, time=now, action="gc", actor=SYSTEM, target="", outcome="ok", after=facts
+        )
+        await chronicle.append(entry)
+
+    return note
 
 
-def prepare_spool(directory: Path) -> None:
-    """Make it, and remove what uploads left that a crash ended a day ago or earlier."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for left in directory.glob("upload-*"):
-            with suppress(FileNotFoundError):  # another process was first
-                if time.time() - left.stat().st_mtime > STALE.total_seconds():
-                    left.unlink()
-    except OSError as error:
-        reason = f"{config.variable('spool')}: {directory} cannot be used: {error.strerror}"
-        raise errors.Misconfigured(reason) from error
-
-
-def open_access(settings: Settings) -> AbstractAsyncContextManager[Any]:
-    """The access backend that the settings name."""
-    options = {"password_min_length": settings.password_min_length}
-    return plugins.backend("access", settings.access)(settings.access, options)
-
-
-async def announce_admin(settings: Settings, access: Any) -> None:
-    """See that there is an admin; a password made for that goes to the console, never a log."""
-    if hasattr(access, "add_user"):
-        secret = settings.admin_password
-        made = await ensure_admin(access, secret.get_secret_value() if secret else None)
-        if made is not None:
-            sys.stderr.write(f"The admin's name is 'admin', the password, shown once: {made}\n")
+async def _hear(settings: Settings, index: Index, stack: AsyncExitStack) -> None:
+    """Have the index hear what the queue of the settings, if any, tells of."""
+    if settings.notifications.sqs_url is not None:
+        options = settings.notifications.beside(settings.s3, settings.s3.region)
+        await stack.enter_async_context(plugins.polling()(options, index.notified.hear))
 
 
 def _one_line(send: Send) -> Send:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 from packaging.utils import NormalizedName
 
 from app.names import canonical_version, version_key
+
+UNKNOWN_SIZE = -1
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
+"""Of a file of another index, which does not say."""
 
 
 class Status(StrEnum):
@@ -46,8 +51,8 @@ class FileState(StrEnum):
 class Actor:
     """Who did something.
 
-    ``kind`` is user, token, operator (the command line), system, or anonymous where everyone
-    may upload.
+    ``kind`` is user, token, publisher (trusted publishing), operator (the command line),
+    system, or anonymous where everyone may upload.
     """
 
     kind: str
@@ -70,6 +75,7 @@ class File:
     ``yanked`` is None for a file that is not yanked, else the reason, which may be
     empty (PEP 592). ``metadata_sha256`` is of the core metadata kept beside the
     bytes; it is offered to clients only where ``metadata_static`` (PEP 658, PEP 643).
+    ``provenance_sha256`` is of the provenance, where there is one (PEP 740).
     ``sequence``, ``head`` and ``changed`` are the number, the sha256 and the time of its
     newest event.
     ``generation`` is that of the project it was published into.
@@ -91,6 +97,7 @@ class File:
     head: str
     metadata_sha256: str | None = None
     metadata_static: bool = False
+    provenance_sha256: str | None = None
     requires_python: str | None = None
     summary: str = ""
     comment: str = ""
@@ -206,12 +213,52 @@ class Permission(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a token narrows its owner's rights to.
+
+    ``projects`` holds normalised names and patterns with ``*``. The value of a name is the
+    generation of the project that is meant, None where there was no such project yet: then
+    the first to come is meant, once it is bound (access.base.Tokens.bind). The value of a
+    pattern is None. ``creates``: may claim names that are free. ``sufficient``: the token is
+    a right by itself, because nobody owns it (trusted publishing).
+    """
+
+    permissions: frozenset[Permission]
+    projects: Mapping[str, str | None]
+    creates: bool = False
+    admin: bool = False
+    sufficient: bool = False
+
+    def covers(
+        self, permission: Permission, project: NormalizedName, generation: str | None
+    ) -> bool:
+        """Whether the permission on this generation (None: a free name) is within the scope."""
+        if permission not in self.permissions:
+            return False
+        if generation is None and permission is Permission.UPLOAD and not self.creates:
+            return False
+        if project in self.projects:
+            meant = self.projects[project]
+            return meant is None or meant == generation
+        return any("*" in name and fnmatchcase(project, name) for name in self.projects)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Somebody who proved who they are; ``principals`` never includes ``everyone``'s implicit one.
 
-    ``principals`` are ``user:NAME``, ``group:NAME`` and ``authenticated``.
+    ``principals`` are ``user:NAME``, ``group:NAME`` and ``authenticated``. ``credential`` is
+    the id (never the secret) of the token or session that proved it, None for a password;
+    ``scope`` is what a token leaves of the rights. ``stamp`` tells a user from an earlier one
+    of the same name, where the backend knows; it is no part of who they are. ``version`` changes
+    with the password. ``anywhere`` is False where the proof holds only from some addresses.
     """
 
     actor: Actor
     principals: frozenset[str]
     admin: bool = False
+    credential: str | None = None
+    scope: Scope | None = None
+    stamp: str = field(default="", compare=False, repr=False)
+    version: str = field(default="", compare=False, repr=False)
+    anywhere: bool = field(default=True, compare=False, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
@@ -46,3 +47,10 @@ class AwsOptions(Options):
         if self.profile is not None and self.access_key_id is not None:
             raise ValueError("profile and access_key_id are two different credentials; set one")
         return self
+
+
+class EndpointOptions(AwsOptions):
+    """And where the service is, if not at AWS; ``ca_file``: who vouches for it."""
+
+    endpoint_url: str | None = None
+    ca_file: Path | None = None

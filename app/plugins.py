@@ -41,19 +41,41 @@ OURS: Mapping[Kind, Mapping[str, str]] = {
         "rediss": "app.cache.redis",
         "redis+cluster": "app.cache.redis",
         "rediss+cluster": "app.cache.redis",
+        "redis+sentinel": "app.cache.redis",
+        "rediss+sentinel": "app.cache.redis",
+        "redis+unix": "app.cache.redis",
         "valkey": "app.cache.redis",
         "valkeys": "app.cache.redis",
         "valkey+cluster": "app.cache.redis",
         "valkeys+cluster": "app.cache.redis",
+        "valkey+sentinel": "app.cache.redis",
+        "valkeys+sentinel": "app.cache.redis",
+        "valkey+unix": "app.cache.redis",
         "dynamodb": "app.cache.dynamodb",
         "memory": "app.cache.memory",
     },
     "access": {
+        "config": "app.access.config",
         "sqlite+aiosqlite": "app.access.sql",
+        "postgresql": "app.access.sql",
+        "postgresql+asyncpg": "app.access.sql",
+        "mysql": "app.access.sql",
+        "mysql+asyncmy": "app.access.sql",
+        "mariadb": "app.access.sql",
+        "mariadb+asyncmy": "app.access.sql",
+        "ldap": "app.access.ldap",
+        "ldaps": "app.access.ldap",
+        "remote": "app.access.remote",
+        "aws-secrets": "app.access.aws_secrets",
+        "dynamodb": "app.access.dynamodb",
     },
 }
 
 EXTRAS: Mapping[str, str] = {
+    "ldap": "ldap",
+    "ldaps": "ldap",
+    "remote": "remote",
+    "aws-secrets": "aws-secrets",
     "s3": "s3",
     "cloudfront": "s3",
     "gs": "gcs",
@@ -69,10 +91,16 @@ EXTRAS: Mapping[str, str] = {
     "rediss": "redis",
     "redis+cluster": "redis",
     "rediss+cluster": "redis",
+    "redis+sentinel": "redis",
+    "rediss+sentinel": "redis",
+    "redis+unix": "redis",
     "valkey": "redis",
     "valkeys": "redis",
     "valkey+cluster": "redis",
     "valkeys+cluster": "redis",
+    "valkey+sentinel": "redis",
+    "valkeys+sentinel": "redis",
+    "valkey+unix": "redis",
 }
 """URL scheme → the extra of this distribution that brings its libraries."""
 
@@ -94,6 +122,16 @@ def backend(kind: Kind, url: str) -> Connect:
     raise errors.Misconfigured(
         f"No {kind} for the URL scheme {scheme!r}; known schemes: {_known(kind)}"
     )
+
+
+def polling() -> Callable[..., AbstractAsyncContextManager[Any]]:
+    """``app.notices.sqs.polling``; errors.Misconfigured where its libraries are not installed."""
+    try:
+        found: Callable[..., Any] = importlib.import_module("app.notices.sqs").polling
+    except ModuleNotFoundError as missing:
+        what = f"A queue of SQS needs {missing.name}, which is not installed"
+        raise errors.Misconfigured(what + _extra("s3")) from missing
+    return found
 
 
 def _ours(kind: Kind, scheme: str) -> Connect:

@@ -1,29 +1,42 @@
 """uvicorn's httptools protocol, with what ASGI cannot see.
 
-Time-outs for slow headers, idle connections and clients that stop reading; a bound on headers
-while they arrive; the message of an error as its reason phrase, which is all that twine shows
-(UPL-15); a reset where an answer breaks off. ``pypicloud serve`` uses it; under plain uvicorn
-the service works the same, without these.
+Answers that app.hot has at hand, before a scope, a task or a route exists; time-outs for slow
+headers, idle connections and clients that stop reading; a bound on headers while they arrive;
+the message of an error as its reason phrase, which is all that twine shows (UPL-15); a reset
+where an answer breaks off. ``pypicloud serve`` uses it; under plain uvicorn the service works
+the same, without these (and app.fastpath gives what is hot).
 
 It relies on these inner parts of uvicorn 0.54, which tests/test_protocol.py holds fast:
 ``_start_asgi_task(cycle, app)``, ``cycle.transport``, ``cycle.response_started``,
 ``response_complete`` and ``disconnected``, one ``write`` for the status line and all headers,
-``on_headers_complete``, ``on_response_complete``, ``send_400_response(msg)``.
+``on_message_begin`` (makes ``url``, ``headers`` and ``scope``), ``on_headers_complete``,
+``on_message_complete``, ``on_response_complete``, ``send_400_response(msg)``,
+``timeout_keep_alive_task``, ``flow.write_paused``, ``server_state.default_headers`` (a new list
+each second) and ``total_requests``, ``STATUS_LINE``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
-from collections.abc import Callable
+import logging
+from time import perf_counter
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from app import answers
+from app.hot import Hot
+from app.hot.answer import Answer
+from app.hot.question import Question, question
+from app.metrics import Meters
+from app.phrasing import phrasing
+
+_END = b"\r\n\r\n"
 
 
 class Protocol(HttpToolsProtocol):
@@ -36,6 +49,22 @@ class Protocol(HttpToolsProtocol):
     head_limit = 64 * 1024
     """Bytes of one request line and headers; the guard is stricter, but sees them later."""
 
+    log_every = 100
+    """Of answers that were at hand only each so-manieth is written to the access log; 0: none.
+
+    At the log level of debugging every one is.
+    """
+
+    timed_every = 64
+    """Of answers that were at hand each so-manieth is timed; a power of two."""
+
+    _hot: Hot | None = None
+    _meters: Meters | None = None
+    _began = 0.0
+    _given = False
+    _gave = float("-inf")
+    _open = False
+    _chunk = b""
     _timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _in_head = False
@@ -43,6 +72,12 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self._hot = self.app_state.get("hot")
+        self._meters = self.app_state.get("meters")
+        if self._meters is not None:
+            self._meters.watch("connections", lambda: len(self.connections))
+        if self.logger.isEnabledFor(logging.DEBUG):
+            self.log_every = 1
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -51,24 +86,50 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is None and not self._answering:
-            self._arm()
+        hot = self._hot
+        if hot is not None and not hot.given & (self.timed_every - 1):
+            self._began = perf_counter()
+        if not self._open and self._repeats(data):
+            return
+        self._chunk = b"" if self._open else data
         super().data_received(data)
+        self._chunk = b""
         if not self._in_head:
             self._head = 0
             return
+        if self._timer is None and not self._answering:
+            self._arm()
         self._head += len(data)
         if self._head > self.head_limit and not self.transport.is_closing():
             self._refuse(431, "The request's headers are too large.")
 
     def on_message_begin(self) -> None:
-        self._in_head = True
-        super().on_message_begin()
+        self._in_head = self._open = True
+        self._given = False
+        # The rest of what uvicorn makes here is made only where a scope is needed.
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._disarm()
+        hot = self._hot
+        if hot is not None and (hand := self._at_hand(hot)) is not None:
+            self._give(hot, *hand)
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._given:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._open = False
+        if not self._given:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
@@ -84,7 +145,85 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        super()._start_asgi_task(cycle, _phrasing(app, cycle))
+        super()._start_asgi_task(cycle, phrasing(app, cycle))
+
+    def _repeats(self, data: bytes) -> bool:
+        """Answer a request of the very bytes of one that was answered from what is at hand."""
+        hot = self._hot
+        if hot is None or not self._may_give() or (seen := hot.find_seen(data)) is None:
+            return False
+        if self._timer is not None:
+            self._disarm()
+        self._give(hot, *seen)
+        return True
+
+    def _at_hand(self, hot: Hot) -> tuple[Question, Answer] | None:
+        """The answer, where it can be given here and now, in its turn and to the byte."""
+        parser = self.parser
+        if not self._may_give():
+            return None
+        if parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return None
+        if parser.should_upgrade():
+            return None
+        asked = question(parser.get_method(), self.url, self.headers, hot.unusual)
+        found = None if asked is None else hot.find(asked)
+        if asked is None or found is None:
+            return None
+        # Of one packet, and all of it: another one of the same bytes need not be parsed.
+        chunk = self._chunk
+        if chunk.startswith(parser.get_method()) and chunk.find(_END) == len(chunk) - len(_END):
+            hot.see(chunk, asked)
+        return asked, found
+
+    def _may_give(self) -> bool:
+        """Whether an answer given now is in its turn, and uvicorn would give one."""
+        cycle = self.cycle
+        if (cycle is not None and not cycle.response_complete) or self.flow.write_paused:
+            return False
+        limit = self.limit_concurrency
+        if limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit):
+            return False
+        return not self.transport.is_closing()
+
+    def _give(self, hot: Hot, asked: Question, found: Answer) -> None:
+        self._given = True
+        line = STATUS_LINE[found.status]
+        if found.reason is not None:
+            line = b"HTTP/1.1 %d %s\r\n" % (found.status, found.reason)
+        lines = hot.lines(self.server_state.default_headers)
+        self.transport.write(
+            b"".join((line, lines, found.before, hot.request_id(), found.after, found.body))
+        )
+        self.server_state.total_requests += 1
+        self._gave = self.loop.time()
+        if self._began:
+            hot.counting.timing.observe(perf_counter() - self._began)
+            self._began = 0.0
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)
+        if self.access_log and self.log_every and hot.given % self.log_every == 0:
+            self._log(found.status, asked)
+
+    def _keep_alive(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The timer is not set anew for what is given from here, so it may ring too early."""
+        left = self._gave + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._keep_alive(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _log(self, status: int, asked: Question) -> None:
+        # In the parts that uvicorn's formatter expects.
+        host, port = self.client or ("", 0)
+        method, target = ((part or b"").decode("ascii") for part in asked.key[:2])
+        client = f"{host}:{port}"
+        self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, method, target, "1.1", status)
 
     @property
     def _answering(self) -> bool:
@@ -109,6 +248,8 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
+        if self._meters is not None:
+            self._meters.count("connections_refused", str(status)).value += 1
         if self._answering:
             if self.pipeline or self.cycle.response_started:
                 self.transport.close()  # what we say would land in the middle of an answer
@@ -126,45 +267,3 @@ class Protocol(HttpToolsProtocol):
         ]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
-
-
-class _Phrased:
-    """A transport for one write, whose status line gets another reason phrase."""
-
-    def __init__(self, cycle: RequestResponseCycle, status: int, reason: bytes) -> None:
-        self._cycle, self._transport = cycle, cycle.transport
-        self._line = b"HTTP/1.1 %d %s" % (status, reason)
-
-    def write(self, head: bytes) -> None:
-        self._cycle.transport = self._transport
-        self._transport.write(self._line + head[head.index(b"\r\n") :])
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        found: Callable[..., Any] = getattr(self._transport, name)
-        return found
-
-
-def _phrasing(app: ASGIApp, cycle: RequestResponseCycle) -> Any:
-    async def phrased(scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
-            reason = message.get(answers.REASON)
-            if reason is not None:
-                cycle.transport = _Phrased(cycle, message["status"], reason)  # type: ignore[assignment]  # it writes once
-            await send(message)
-
-        try:
-            await app(scope, receive, sending)
-        finally:
-            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
-                cycle.disconnected = True
-                _reset(cycle.transport)
-
-    return phrased
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Cut the connection with RST: who reads until it ends (HTTP/1.0) sees that it did not."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

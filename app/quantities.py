@@ -35,8 +35,18 @@ def _duration(value: object) -> timedelta:
     return timedelta(seconds=_quantity(value, _DURATIONS, "'30 s', '5 min', '24 h' or seconds"))
 
 
+def _off(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "off" else value
+
+
 Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
 """A number of bytes."""
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 """A stretch of time."""
+
+Wait = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+"""The same, or none at all: ``0``."""
+
+Interval = Annotated[Duration | None, BeforeValidator(_off)]
+"""A stretch of time between two of the same; None, written ``off``: never."""

@@ -1,8 +1,8 @@
 """Each kind of cache by itself: pages, writers and rebuilding, side by side in one run.
 
-A page of 200 files asked for cold, one file of it, 32 writers at once (one process), a restore
-of 20,000 files as a reindex makes it, and the memory of the process that did it all. Ratios are
-to SQLite's.
+A restore of 20,000 files as a reindex makes it, a page of 200 files asked for cold, one file of
+it, 32 writers at once (tasks of one process, each with a project of its own), and the memory of
+the process, which is another one for each kind. Ratios are to SQLite's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -27,7 +26,6 @@ EACH = 10
 PER_PROJECT = 10
 BATCH = 50
 """Projects that a reindex brings at once: 500 files."""
-COMPARED = "sqlite"
 
 
 def main() -> None:
@@ -36,31 +34,22 @@ def main() -> None:
     arguments.add_argument("--files", type=int, default=20_000, help="to restore (20,000)")
     arguments.add_argument("kinds", nargs="*", help=f"of {caches.KINDS}; all")
     chosen = arguments.parse_args()
-    figures = asyncio.run(_all(caches.chosen(chosen.kinds), chosen.files))
+    kinds = caches.chosen(chosen.kinds)
+    if len(kinds) == 1:
+        figures = asyncio.run(_one(kinds[0], chosen.files))
+    else:
+        every = {}
+        for kind in kinds:
+            say(kind)
+            every[kind] = caches.apart("cache_page", kind, "--files", str(chosen.files))
+        figures = caches.compared(every)
     show("cache_page", figures, as_json=chosen.json)
 
 
-async def _all(kinds: Sequence[str], files: int) -> list[Figure]:
-    every: dict[str, list[Figure]] = {}
-    async with caches.servers():
-        for kind in kinds:
-            say(kind)
-            async with caches.opened(kind) as cache:
-                every[kind] = [
-                    await _restored(cache, files),
-                    *await _pages(cache),
-                    await _written(cache),
-                ]
-            every[kind].append(Figure("memory of the process", _resident(), "MiB"))
-    return [figure for kind in kinds for figure in _named(kind, every)]
-
-
-def _named(kind: str, every: dict[str, list[Figure]]) -> list[Figure]:
-    compared = every.get(COMPARED, every[kind])
-    return [
-        Figure(f"{kind}: {one.name}", one.value, f"{one.unit}  x{one.value / other.value:.2f}")
-        for one, other in zip(every[kind], compared, strict=True)
-    ]
+async def _one(kind: str, files: int) -> list[Figure]:
+    async with caches.servers(), caches.opened(kind) as cache:
+        restored = await _restored(cache, files)
+        return [restored, *await _pages(cache), await _written(cache), _memory()]
 
 
 async def _restored(cache: Cache, files: int) -> Figure:
@@ -113,9 +102,9 @@ def _renamed(project: Project, number: int) -> Project:
     return replace(project, name=name, files=files)
 
 
-def _resident() -> float:
-
-    return memory(os.getpid()).resident / MIB
+def _memory() -> Figure:
+    """The most that this process had: libraries, the cache's own and what was asked of it."""
+    return Figure("memory of the process, peak", memory(os.getpid()).peak / MIB, "MiB")
 
 
 if __name__ == "__main__":

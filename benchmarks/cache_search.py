@@ -1,14 +1,16 @@
 """Searching 100,000 projects, in each kind of cache: names and summaries, found often or never.
 
-The plain scan of Python over the lines of the list stands beside it.
+The plain scan of Python over the lines of the list stands beside it. Ratios are to SQLite's; the
+memory is that of the process, which is another one for each kind.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from statistics import median
 
 from app.cache.base import Cache, Query
@@ -16,6 +18,7 @@ from app.cache.match import matches
 from app.models import Project
 from benchmarks import caches, filled
 from benchmarks.report import Figure, parser, say, show
+from benchmarks.server import MIB, memory
 
 _TEXT = """
 fast simple typed async small client server parser library toolkit for with and the of your data
@@ -42,19 +45,24 @@ def main() -> None:
     arguments.add_argument("--times", type=int, default=7, help="of each search (7)")
     arguments.add_argument("kinds", nargs="*", help=f"of {caches.KINDS}; all")
     chosen = arguments.parse_args()
-    figures = asyncio.run(_all(caches.chosen(chosen.kinds), chosen.projects, chosen.times))
+    kinds = caches.chosen(chosen.kinds)
+    if len(kinds) == 1:
+        figures = asyncio.run(_one(kinds[0], chosen.projects, chosen.times))
+    else:
+        numbers = ("--projects", str(chosen.projects), "--times", str(chosen.times))
+        every = {}
+        for kind in kinds:
+            say(f"{kind}: {chosen.projects} projects")
+            every[kind] = caches.apart("cache_search", kind, *numbers)
+        figures = caches.compared(every)
     show("cache_search", figures, as_json=chosen.json)
 
 
-async def _all(kinds: Sequence[str], projects: int, times: int) -> list[Figure]:
-    figures: list[Figure] = []
-    async with caches.servers():
-        for kind in kinds:
-            say(f"{kind}: filling it with {projects} projects")
-            async with caches.opened(kind) as cache:
-                await fill(cache, projects)
-                figures += await _searches(kind, cache, times)
-    return figures
+async def _one(kind: str, projects: int, times: int) -> list[Figure]:
+    async with caches.servers(), caches.opened(kind) as cache:
+        await fill(cache, projects)
+        found = await _searches(cache, times)
+    return [*found, Figure("memory of the process, peak", memory(os.getpid()).peak / MIB, "MiB")]
 
 
 async def fill(cache: Cache, projects: int) -> None:
@@ -73,7 +81,7 @@ def _described(projects: int) -> Iterator[Project]:
         yield filled.described(project, " ".join([*words, *rare]).capitalize())
 
 
-async def _searches(kind: str, cache: Cache, times: int) -> list[Figure]:
+async def _searches(cache: Cache, times: int) -> list[Figure]:
     figures = []
     for label, query in QUERIES.items():
         seconds = []
@@ -81,16 +89,14 @@ async def _searches(kind: str, cache: Cache, times: int) -> list[Figure]:
             began = time.perf_counter()
             found = await cache.search(query, limit=LIMIT)
             seconds.append(time.perf_counter() - began)
-        figures.append(Figure(f"{kind}: {label} ({len(found)})", median(seconds) * 1000, "ms"))
+        figures.append(Figure(f"{label} ({len(found)})", median(seconds) * 1000, "ms"))
     began = time.perf_counter()
     lines = await cache.projects()
-    figures.append(Figure(f"{kind}: the whole list", (time.perf_counter() - began) * 1000, "ms"))
+    figures.append(Figure("the whole list", (time.perf_counter() - began) * 1000, "ms"))
     began = time.perf_counter()
     query = QUERIES["a word of summaries, found seldom"]
     sum(matches(query, line) for line in lines)
-    figures.append(
-        Figure(f"{kind}: a scan of it in Python", (time.perf_counter() - began) * 1000, "ms")
-    )
+    figures.append(Figure("a scan of it in Python", (time.perf_counter() - began) * 1000, "ms"))
     return figures
 
 

@@ -1,4 +1,4 @@
-"""One wheel of 2 GiB to an S3-compatible store and back through the service: its memory.
+"""One wheel of 2 GiB to an object store and back through the service: its memory.
 
 The service streams (PYPICLOUD_DELIVERY=stream). Needs room for twice the wheel for a moment.
 """
@@ -11,7 +11,7 @@ import time
 
 import httpx
 
-from benchmarks.object_store import seaweed, settings
+from benchmarks.object_store import STORES, store
 from benchmarks.report import Figure, parser, say, show
 from benchmarks.server import MIB, Server, serve, temporary_folder
 from benchmarks.upload_large import FILENAME, MOST, NAME, Wheel, upload
@@ -21,16 +21,16 @@ def main() -> None:
     """Measure."""
     arguments = parser(__doc__)
     arguments.add_argument("--mib", type=int, default=2048, help="size of the wheel (2048)")
+    arguments.add_argument("--store", choices=list(STORES), default="s3", help="which (s3)")
     chosen = arguments.parse_args()
     if chosen.mib * MIB > MOST:
         raise SystemExit("At most 3072 MiB.")
-    with temporary_folder() as folder, seaweed() as store:
+    with temporary_folder() as folder, store(chosen.store) as variables:
         if shutil.disk_usage(folder).free < 3 * chosen.mib * MIB:
             raise SystemExit(f"There is no room for three times {chosen.mib} MiB in {folder}.")
         say("making a wheel")
         wheel = Wheel(chosen.mib * MIB)
         size, sha256 = wheel.digests()
-        variables = {f"PYPICLOUD_{k.upper()}": v for k, v in settings(store).items()}
         with serve(folder, variables=variables, delivery="stream") as server:
             idle = server.memory().resident
             say("uploading")

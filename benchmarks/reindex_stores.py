@@ -5,24 +5,21 @@ The requests are counted by a proxy, in runs of their own, for it costs time.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from app import events, plugins
+from app import events
 from app.index import journal, serials
 from benchmarks import filled
-from benchmarks.object_store import seaweed, settings
+from benchmarks.object_store import seaweed, settings, write_straight
 from benchmarks.reindex import PER_PROJECT, Run, run
 from benchmarks.report import Figure, parser, say, show
 from benchmarks.server import MIB, temporary_folder
 from tests.servers import s3
 from tests.servers.faults import Seen, between
-
-WRITERS = 64
 
 
 def main() -> None:
@@ -35,7 +32,7 @@ def main() -> None:
     figures = [Figure("projects", projects, ""), Figure("files", chosen.files, "")]
     with temporary_folder() as folder, seaweed() as store:
         say(f"filling the store with {chosen.files} files")
-        asyncio.run(_write_journal(store, projects=projects, files=chosen.per_project))
+        write_straight(_records(projects, chosen.per_project))
         for label in ("empty cache", "full cache"):
             say(label)
             done = _reindex(folder, store, chosen.files)
@@ -74,20 +71,8 @@ def _counted(label: str, seen: Sequence[Seen], files: int, busy: int) -> list[Fi
     ]
 
 
-async def _write_journal(store: s3.S3Server, *, projects: int, files: int) -> None:
-    """What ``filled.write_journal`` writes, into the store."""
-    url = settings(store)["storage"]
-    async with plugins.backend("storage", url)(url, store.options) as storage:
-        left = _records(projects, files)
-
-        async def write() -> None:
-            for key, record in left:
-                await storage.create(key, record)
-
-        await asyncio.gather(*(write() for _ in range(WRITERS)))
-
-
 def _records(projects: int, files: int) -> Iterator[tuple[str, bytes]]:
+    """What ``filled.write_journal`` writes, by key."""
     for serial, each in enumerate(filled.chains(projects, files), start=1):
         yield journal.key(each.name, None, 1), each.own
         for filename, record in each.files.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from blockbuster import blockbuster_ctx
 from pydantic import SecretStr
 
 from app.config import Settings
+from tests import canary
 from tests.servers import running
-from tests.serving import Served, serving
+from tests.serving import Served, serving_ready
 
 ADMIN = ("admin", "correct horse battery")
 """The admin of ``service``: name and password."""
@@ -19,6 +21,7 @@ ADMIN = ("admin", "correct horse battery")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Open the run of the shared servers, where this is not a worker of one."""
+    logging.getLogger().addHandler(canary.Handler())
     if not hasattr(config, "workerinput"):
         running.begin()
 
@@ -29,10 +32,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         running.end()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests recorded, whichever process they ran in."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, text in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(text)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Fail any test in whose event loop ``app`` does blocking I/O."""
-    with blockbuster_ctx("app") as guard:
+    """Fail any test in whose event loop ``app`` does blocking I/O, or that shows a secret."""
+    with blockbuster_ctx("app", excluded_modules=["app.testing"]) as guard:
         # Opening an SQLite engine asks for the working directory: no I/O worth a thread.
         guard.functions["os.path.abspath"].deactivate()
         for function in guard.functions.values():
@@ -44,7 +55,17 @@ def pytest_runtest_call() -> Generator[None, object, object]:
             # The SDK makes its clients in a thread, with an event loop that nobody else has.
             function.can_block_in("app/aws.py", "made_in_thread")
             function.can_block_in("app/aws.py", "renewed_in_thread")
-        return (yield)
+        outcome = yield
+    canary.CANARY.raise_leaks()
+    return outcome
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_stays_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails the run for a token in a log, an export or a database that any of its tests left."""
+    yield
+    leaks = list(canary.left_behind(tmp_path_factory.getbasetemp()))
+    assert not leaks, "\n".join(leaks)
 
 
 @pytest.fixture
@@ -65,5 +86,5 @@ def service(settings: Settings) -> Iterator[Served]:
     """The whole service, as ``pypicloud serve`` runs it, on a free port."""
     from app.main import create_app  # what tests of one room need not wait for
 
-    with serving(create_app(settings)) as served:
+    with serving_ready(create_app(settings)) as served:
         yield served

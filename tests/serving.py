@@ -6,18 +6,22 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.protocol import Protocol
+from tests.canary import Watched
 
-START = 15.0
+START = 60.0
 """Seconds that a server may take to start."""
+READY = 60.0
+"""Seconds that its index may take to become complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,13 @@ def _more(connected: socket.socket, received: bytes) -> bytes:
 
 @contextmanager
 def serving(
-    app: ASGIApp, *, protocol: type[HttpToolsProtocol] = Protocol, **options: object
+    app: ASGIApp, *, protocol: type[HttpToolsProtocol] = Protocol, port: int = 0, **options: object
 ) -> Iterator[Served]:
     """Run an ASGI application as ``pypicloud serve`` does; ``options`` are uvicorn's."""
     config = uvicorn.Config(
-        app,
+        Watched(app),
         host="127.0.0.1",
-        port=0,
+        port=port,
         http=protocol,
         ws="none",
         log_config=None,
@@ -113,3 +117,20 @@ def serving(
         server.should_exit = True
         thread.join(timeout=START)
     assert not thread.is_alive(), "the server did not stop"
+
+
+@contextmanager
+def serving_ready(app: ASGIApp, **options: Any) -> Iterator[Served]:
+    """The same of the whole service, once its index is complete."""
+    with serving(app, **options) as served:
+        wait_until_ready(lambda: served.ask("/health/ready").status)
+        yield served
+
+
+def wait_until_ready(status: Callable[[], int]) -> None:
+    """Ask for the status of ``/health/ready`` until the index is complete."""
+    deadline, pause = time.monotonic() + READY, 0.01
+    while status() != 200:
+        assert time.monotonic() < deadline, "the index did not become ready"
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)  # asking holds it up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -19,8 +20,11 @@ MADE: dict[type[errors.PypicloudError], errors.PypicloudError] = {
     errors.FileExists: errors.FileExists("demo-1.0.tar.gz", "aa"),
     errors.FilenameUsed: errors.FilenameUsed(),
     errors.UserExists: errors.UserExists("alice"),
+    errors.PublisherExists: errors.PublisherExists(),
+    errors.TooManyAttempts: errors.TooManyAttempts(timedelta(minutes=5)),
     errors.ProjectClosed: errors.ProjectClosed("demo", "archived"),
     errors.Quarantined: errors.Quarantined("demo"),
+    errors.MintRefused: errors.MintRefused("invalid-token", "The token has expired."),
     errors.IndexNotReady: errors.IndexNotReady(),
 }
 STATUS = {
@@ -30,21 +34,32 @@ STATUS = {
     "FileNotFound": 404,
     "KeyNotFound": 500,
     "UserNotFound": 404,
+    "GroupNotFound": 404,
+    "TokenNotFound": 404,
+    "PublisherNotFound": 404,
     "Invalid": 400,
     "InvalidName": 400,
     "InvalidUpload": 400,
     "ActionGone": 410,
     "InvalidPassword": 400,
+    "InvalidHash": 400,
     "Refused": 400,
     "FileExists": 400,
     "FilenameUsed": 400,
     "UserExists": 409,
+    "GroupExists": 409,
+    "PublisherExists": 409,
+    "NotEditable": 409,
     "Unauthenticated": 401,
     "Forbidden": 403,
+    "TooManyAttempts": 429,
     "ProjectClosed": 403,
     "Quarantined": 403,
+    "Withheld": 403,
     "TooLarge": 413,
+    "MintRefused": 400,
     "Unavailable": 503,
+    "Unreachable": 503,
     "StorageUnavailable": 503,
     "CacheUnavailable": 503,
     "AccessUnavailable": 503,
@@ -97,6 +112,8 @@ def test_upl_16_a_missing_credential_is_asked_for() -> None:
 
 def test_aut_10_what_is_unavailable_says_when_to_come_back() -> None:
     """Retry-After is a whole number of seconds."""
+    limited = answers.answer(errors.TooManyAttempts(timedelta(minutes=5)))
+    assert (limited.status_code, limited.headers["retry-after"]) == (429, "300")
     assert answers.answer(errors.CacheUnavailable("x")).headers["retry-after"] == "2"
     assert answers.answer(errors.IndexNotReady()).headers["retry-after"] == "5"
 

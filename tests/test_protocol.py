@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
+import threading
 import time
 from collections.abc import Iterator
 
@@ -13,7 +15,11 @@ from uvicorn.protocols.http import httptools_impl
 
 from app import answers
 from app.protocol import Protocol
+from tests.conftest import ADMIN
 from tests.serving import Served, read_answer, serving
+
+FLOODED = threading.Event()
+"""Set when a flood was taken, or nobody is there any more to take it."""
 
 
 class Hasty(Protocol):
@@ -31,6 +37,7 @@ async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         for _ in range(1000):
             await send({"type": "http.response.body", "body": bytes(10**6), "more_body": True})
         await send({"type": "http.response.body"})
+        FLOODED.set()
         return
     await Request(scope, receive).body()
     message = scope["path"].removeprefix("/error/") or "fine"
@@ -59,6 +66,12 @@ def test_uvicorn_has_the_inner_parts_that_we_rely_on() -> None:
     assert "content = [STATUS_LINE[status_code]]" in sending
     assert 'self.transport.write(b"".join(content))' in sending
     assert "self._start_asgi_task(self.cycle, app)" in inspect.getsource(theirs.on_headers_complete)
+    begin = inspect.getsource(theirs.on_message_begin)
+    for line in ('self.url = b""', "self.headers = []", '"headers": self.headers'):
+        assert line in begin
+    assert "self.timeout_keep_alive_task.cancel()" in inspect.getsource(
+        theirs._unset_keepalive_if_required
+    )
     for name in ("on_message_begin", "send_400_response", "pause_writing", "resume_writing"):
         assert callable(getattr(theirs, name))
 
@@ -173,9 +186,10 @@ def test_garbage_behind_a_request_never_lands_in_its_answer(hasty: Served) -> No
 
 def test_a_client_that_stops_reading_is_cut_off(hasty: Served) -> None:
     """Nobody holds an answer for ever by not taking it."""
+    FLOODED.clear()
     with hasty.connection(timeout=5) as connected:
         connected.sendall(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
-        time.sleep(1.0)
+        assert FLOODED.wait(timeout=30)
         received = 0
         try:
             while chunk := connected.recv(1 << 20):
@@ -183,3 +197,17 @@ def test_a_client_that_stops_reading_is_cut_off(hasty: Served) -> None:
         except ConnectionResetError:
             pass
     assert received < 10**9
+
+
+def test_head_has_no_body_when_its_answer_is_given_again(service: Served) -> None:
+    """What follows on the connection would begin with it."""
+    request = b"HEAD /simple/none/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic %s\r\n\r\n"
+    head = request % base64.b64encode(":".join(ADMIN).encode())
+    with service.connection() as connected:
+        for _ in range(4):
+            connected.sendall(head)
+            received = b""
+            while b"\r\n\r\n" not in received:
+                received += connected.recv(65536)
+            assert received.startswith(b"HTTP/1.1 404")
+            assert received.endswith(b"\r\n\r\n")

@@ -67,6 +67,8 @@ def test_env_file_then_toml_follow_the_environment(
         ("url_expires", "90", timedelta(seconds=90)),
         ("delete_grace", "2 d", timedelta(days=2)),
         ("reconcile_interval", "500ms", timedelta(seconds=0.5)),
+        ("reindex_interval", "6 h", timedelta(hours=6)),
+        ("reindex_interval", "Off", "never"),
         ("trusted_proxies", "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1/128"))),
         ("allowed_hosts", "PYPI.example *.inner.example", {"pypi.example", "*.inner.example"}),
         ("root_path", "/packages/", "/packages"),
@@ -83,6 +85,8 @@ def test_a_value_in_its_spellings(
     """People write sizes, durations, lists and URLs as they do."""
     if value is None:
         value = {"user:alice", "group:devs", "authenticated"}
+    if value == "never":
+        value = None
     assert getattr(load(monkeypatch, **{field: text}), field) == value
 
 
@@ -97,6 +101,8 @@ def test_a_value_in_its_spellings(
         ("url_expires", "9 s"),
         ("url_expires", "8 d"),
         ("url_expires", "soon"),
+        ("reindex_interval", "0"),
+        ("reindex_interval", "never"),
         ("trusted_proxies", "10.0.0.1/8"),
         ("trusted_proxies", "proxy.example"),
         ("trusted_proxy_hops", "0"),
@@ -108,6 +114,12 @@ def test_a_value_in_its_spellings(
         ("public_url", "https://pypi.example/?q"),
         ("upload_profile", "loose"),
         ("password_min_length", "7"),
+        ("access", "[1]"),
+        ("access", "[]"),
+        ("access", '["config:x"'),
+        ("grants", "maybe"),
+        ("signup_key", "replaceme"),
+        ("signup_expires", "30 s"),
         ("port", "65536"),
         ("port", "http"),
         ("workers", "0"),
@@ -204,6 +216,10 @@ def test_workers_must_not_race_to_create(storage: str, monkeypatch: pytest.Monke
     assert not load(monkeypatch, **alone, workers="1").s3.create_only
     with pytest.raises(errors.Misconfigured, match="PYPICLOUD_WORKERS above 1 needs a store with"):
         load(monkeypatch, workers="2")
+    replicas = {"workers": "1", "limits__replicas": "2"}
+    with pytest.raises(errors.Misconfigured, match="LIMITS__REPLICAS above 1 needs a store with"):
+        load(monkeypatch, **replicas)
+    assert load(monkeypatch, s3__create_only="true").limits.replicas == 2
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,3 +283,31 @@ def test_uvicorn_alone_ends_with_the_same_line(elsewhere: Path) -> None:
     assert ran.returncode == 1
     assert "pypicloud: PYPICLOUD_WORKERS" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("config:users.toml", ["config:users.toml"]),
+        ("config:a.toml, sqlite+aiosqlite:///x,y", ["config:a.toml", "sqlite+aiosqlite:///x,y"]),
+        (
+            "ldap://h/ou=a,dc=b?x,postgresql://u:p,w@h1:1,h2:2/db",
+            ["ldap://h/ou=a,dc=b?x", "postgresql://u:p,w@h1:1,h2:2/db"],
+        ),
+        ('["config:a,b:c", "dynamodb://r/p"]', ["config:a,b:c", "dynamodb://r/p"]),
+    ],
+)
+def test_several_backends_of_access(
+    monkeypatch: pytest.MonkeyPatch, text: str, urls: list[str]
+) -> None:
+    """A comma before a scheme parts two URLs, any other is part of one; JSON leaves no doubt."""
+    assert list(load(monkeypatch, access=text).access_urls) == urls
+
+
+def test_several_backends_of_access_in_a_file(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In TOML they are a list."""
+    (elsewhere / "index.toml").write_text('access = ["config:a,b:c", "sqlite+aiosqlite:///x"]\n')
+    monkeypatch.setenv("PYPICLOUD_CONFIG", "index.toml")
+    assert config.load().access_urls == ("config:a,b:c", "sqlite+aiosqlite:///x")

@@ -6,12 +6,15 @@ A cache may forget; it must never invent. All it holds can be rebuilt from the s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from packaging.utils import NormalizedName
 
 from app.models import Change, File, Project, ProjectSummary
+
+NOTHING: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +69,10 @@ class Cache(Protocol):
     async def save(self, file: File, change: Change) -> int:
         """Record the file and the change at once; returns the change's serial.
 
-        The newer event wins: where the cache holds the same or a later ``sequence`` of
-        this file nothing changes and the project's present serial is returned. Raises
+        The newer event wins. Where the cache holds the same event of this file nothing
+        changes and the project's present serial is returned; where it holds a later
+        ``sequence`` nothing changes and 0 is returned. Another event (another ``head``) of
+        the same ``sequence`` is of a storage that is no more: it gives way. Raises
         errors.ProjectNotFound where the project was not saved before.
         """
         ...
@@ -76,10 +81,14 @@ class Cache(Protocol):
         """The same for the project's own facts; ``project.files`` is not looked at."""
         ...
 
-    async def restore(self, projects: Sequence[Project], change: Change) -> int:
+    async def restore(
+        self, projects: Sequence[Project], change: Change, *, untrue: AbstractSet[str] = NOTHING
+    ) -> int:
         """Bulk repair: bring each project and each of its files up to the state given.
 
-        Newer events win, one by one; nothing is removed. One Change (a copy of ``change``
+        Newer events win, one by one, as in ``save``; nothing is removed. What is held by an
+        event whose ``head`` is among ``untrue`` gives way to an older one too: the storage
+        does not hold that event. One Change (a copy of ``change``
         with the project's name) per project that differs, none for those that agree. A
         project that the cache did not know gets ``project.serial`` where that is not 0,
         else, like any that differs, the serial of its change. Returns how many differed.
@@ -106,6 +115,15 @@ class Cache(Protocol):
         """The changes with a serial above ``after``, ascending, the first ``limit`` of them."""
         ...
 
+    async def prune(self, below: int, change: Change) -> None:
+        """Drop the changes up to the serial ``below``, but for the very first.
+
+        In the place of the last of them stands ``change``, with its serial, so that whoever
+        asks for what is no longer there is told. Gives no serial; nothing else changes. What
+        was written together with later changes may be kept.
+        """
+        ...
+
     async def clear(self, floor: int = 0) -> None:
         """Forget everything, and that it was built.
 
@@ -118,5 +136,9 @@ class Cache(Protocol):
         ...
 
     async def set_built(self) -> None:
-        """Say that it is complete."""
+        """Say that it is complete.
+
+        Raises errors.CacheUnavailable where it was emptied since the same task asked for
+        ``built``, or cleared it: what it brought until then is gone.
+        """
         ...

@@ -16,9 +16,11 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app import errors, sql, sqlite
-from app.cache import mysql, postgresql, schema
-from app.cache.database import Database, Embedded, Server
+from app.cache import schema
+from app.cache.database import Database, Embedded
 from app.cache.options import SqlOptions
+from app.sql import mysql, postgresql
+from app.sql.database import Server
 
 
 @contextmanager
@@ -82,7 +84,13 @@ def _server(
             sql.engine(dialect, url, size=options.pool_size, timeout=timeout, autocommit=True),
         )
         database = Server(
-            dialect, engines, schema.lay_out, readers=options.pool_size, timeout=timeout
+            dialect,
+            engines,
+            schema.lay_out,
+            readers=options.pool_size,
+            timeout=timeout,
+            name="The cache",
+            unavailable=errors.CacheUnavailable,
         )
         try:
             with _reaching(dialect, url):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,7 +13,8 @@ from packaging.utils import NormalizedName
 
 from app import errors
 from app.cache import newest
-from app.cache.base import Query
+from app.cache.base import NOTHING, Query
+from app.cache.builds import Builds, emptied
 from app.cache.match import matches
 from app.models import Change, File, Project, ProjectSummary
 
@@ -33,10 +35,10 @@ class _Known:
     stale: bool = True
     kept: ProjectSummary | None = None
 
-    def takes(self, file: File) -> bool:
+    def takes(self, file: File, untrue: AbstractSet[str] = NOTHING) -> bool:
         """Put the file here, unless the same or a later event of it is here already."""
         held = self.files.get(file.filename)
-        if held is not None and held.sequence >= file.sequence:
+        if held is not None and not newest.gives_way(held, file, untrue):
             return False
         self.files[file.filename] = file
         return True
@@ -64,6 +66,8 @@ class MemoryCache:
         self._changes: list[Change] = []
         self._serial = 0
         self._built = False
+        self._cleared = 0
+        self._builds: Builds[int] = Builds()
 
     async def project(self, name: NormalizedName) -> Project | None:
         known = self._known.get(name)
@@ -98,31 +102,35 @@ class MemoryCache:
         known = self._known.get(file.project)
         if known is None:
             raise errors.ProjectNotFound(file.project)
-        return known.settle(self._give(change)) if known.takes(file) else known.serial
+        if known.takes(file):
+            return known.settle(self._give(change))
+        return newest.told(known.files[file.filename], file, known.serial)
 
     async def save_project(self, project: Project, change: Change) -> int:
         known = self._known.get(project.name)
         if known is None:
             known = self._known[project.name] = _Known(_facts(project))
-        elif known.facts.sequence >= project.sequence:
-            return known.serial
+        elif not newest.gives_way(known.facts, project):
+            return newest.told(known.facts, project, known.serial)
         known.facts = _facts(project)
         return known.settle(self._give(change))
 
-    async def restore(self, projects: Sequence[Project], change: Change) -> int:
-        return sum(self._restore(project, change) for project in projects)
+    async def restore(
+        self, projects: Sequence[Project], change: Change, *, untrue: AbstractSet[str] = NOTHING
+    ) -> int:
+        return sum(self._restore(project, change, untrue) for project in projects)
 
-    def _restore(self, project: Project, change: Change) -> bool:
+    def _restore(self, project: Project, change: Change, untrue: AbstractSet[str]) -> bool:
         known = self._known.get(project.name)
         serial = project.serial if known is None else 0
-        differs = known is None or project.sequence > known.facts.sequence
+        differs = known is None or newest.gives_way(known.facts, project, untrue)
         if known is None:
             known = self._known[project.name] = _Known(_facts(project))
             self._serial = max(self._serial, serial)
         elif differs:
             known.facts = _facts(project)
         for file in project.files:
-            differs |= known.takes(file)
+            differs |= known.takes(file, untrue)
         if differs:
             given = self._give(replace(change, project=project.name))
             known.settle(serial or given)
@@ -150,16 +158,27 @@ class MemoryCache:
     async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
         return list(islice((c for c in self._changes if c.serial > after), limit))
 
+    async def prune(self, below: int, change: Change) -> None:
+        old = [c for c in self._changes[1:] if c.serial <= below]
+        if old and [c.action for c in old] != [change.action]:
+            kept = replace(change, serial=old[-1].serial)
+            self._changes[1 : 1 + len(old)] = [kept]
+
     async def clear(self, floor: int = 0) -> None:
         self._known.clear()
         self._changes.clear()
         self._serial = max(self._serial, floor)
         self._built = False
+        self._cleared += 1
+        self._builds.begin(self._cleared)
 
     async def built(self) -> bool:
+        self._builds.begin(self._cleared)
         return self._built
 
     async def set_built(self) -> None:
+        if self._builds.mark() not in (None, self._cleared):
+            raise emptied()
         self._built = True
 
     def _give(self, change: Change) -> int:

@@ -7,8 +7,10 @@ is not yanked, else the newest yanked one. A release counts as yanked when all i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from app import names
 from app.models import File, FileState, Project, ProjectSummary
@@ -42,6 +44,28 @@ class Standing:
 
     newest: Candidate | None
     updated: int
+
+
+class Event(Protocol):
+    """The newest event of a chain: its number and its sha256."""
+
+    @property
+    def sequence(self) -> int: ...
+
+    @property
+    def head(self) -> str: ...
+
+
+def gives_way(held: Event, given: Event, untrue: AbstractSet[str] = frozenset()) -> bool:
+    """Whether what is held is to be replaced by what is given; see Cache.save and restore."""
+    if held.sequence == given.sequence:
+        return held.head != given.head
+    return held.sequence < given.sequence or held.head in untrue
+
+
+def told(held: Event, given: Event, serial: int) -> int:
+    """What a write is told that changed nothing, of a project with this serial."""
+    return 0 if held.sequence > given.sequence else serial
 
 
 def newest(files: Iterable[File]) -> File | None:

@@ -1,6 +1,6 @@
 """The options of caches; importing them imports no vendor's library.
 
-Those of DynamoDB are the settings group ``PYPICLOUD_DYNAMODB__…`` as well.
+They are the settings groups ``PYPICLOUD_SQL__…`` and ``_REDIS__…`` as well.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from app.options import AwsOptions, Options
+from app.options import Options
 from app.quantities import Duration
 
 
@@ -24,15 +24,21 @@ class SqlOptions(Options):
     pool_size: int = Field(default=8, ge=1, le=100)
 
 
-class DynamoDBOptions(AwsOptions):
-    """``timeout``: for one question or write, with all that is tried again meanwhile.
+class RedisOptions(Options):
+    """``prefix`` keeps the caches of one server apart; ``timeout`` is for a connection, and for
+    each answer; ``service`` is how Sentinels call the server.
 
-    Without keys, the SDK's own chain finds credentials.
+    What the URL says as well, its user and password included, holds instead.
     """
 
-    endpoint_url: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    sentinel_username: str | None = None
+    sentinel_password: SecretStr | None = None
+    service: str = "mymaster"
+    prefix: str = Field(default="pypicloud", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    timeout: Duration = timedelta(seconds=5)
+    connections: int = Field(default=32, ge=1, le=1000)
     ca_file: Path | None = None
-    connect_timeout: Duration = timedelta(seconds=2)
-    read_timeout: Duration = timedelta(seconds=5)
-    timeout: Duration = timedelta(seconds=15)
-    connections: int = Field(default=64, ge=1, le=1000)
+    cert_file: Path | None = None
+    key_file: Path | None = None

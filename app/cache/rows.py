@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row
@@ -29,7 +29,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 _WRITTEN = (File, Project, ProjectSummary, Candidate, Standing, Hashes, Actor)
 _SPELLED: Sequence[type[StrEnum]] = (Kind, FileState, Status)
-_LAYOUT = 2
+_LAYOUT = 3
 """To be raised when the tables change, or what their columns mean."""
 NUL = "\uffff"
 """Takes the place of NUL: PostgreSQL has none in a text, and SQLite's LIKE ends there."""
@@ -55,8 +55,16 @@ class Held:
     """A file as the cache has it, cut down."""
 
     sequence: int
+    head: str
     generation: str
     candidate: Candidate
+
+
+class Newest(NamedTuple):
+    """The newest event of a file that the cache has."""
+
+    sequence: int
+    head: str
 
 
 def project_row(project: Project, serial: int, standing: Standing | None) -> dict[str, object]:
@@ -79,6 +87,7 @@ def file_row(file: File) -> dict[str, object]:
         "project": file.project,
         "filename": file.filename,
         "sequence": file.sequence,
+        "head": file.head.encode(),
         "generation": file.generation,
         "candidate": _encode(newest.candidate(file)),
         "body": _encode(file),
@@ -100,10 +109,16 @@ def known(row: AnyRow) -> Known:
 
 
 def held(row: AnyRow) -> Held | None:
-    """From the columns ``sequence``, ``generation`` and ``candidate`` of an outer join."""
+    """From the columns of an outer join that are named as the fields."""
     if row.sequence is None:
         return None
-    return Held(row.sequence, row.generation, _decode_candidate(row.candidate))
+    candidate = _decode_candidate(row.candidate)
+    return Held(row.sequence, row.head.decode(), row.generation, candidate)
+
+
+def newest_event(row: AnyRow) -> Newest:
+    """From the columns ``sequence`` and ``head``."""
+    return Newest(row.sequence, row.head.decode())
 
 
 def project(facts: bytes, serial: int, files: tuple[File, ...]) -> Project:

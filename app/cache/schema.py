@@ -8,8 +8,8 @@ the columns by which rows are found and compared. The tables ``meta``, ``layouts
 from __future__ import annotations
 
 import logging
+import secrets
 import time
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
-    String,
     Table,
     Text,
     exists,
@@ -33,6 +32,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import sql
 from app.cache import rows
+from app.sql.tables import MYSQL, OPTIONS, Alone, key
 
 logger = logging.getLogger(__name__)
 
@@ -44,29 +44,10 @@ ABANDONED = 7 * 86400
 FORMER = ("files", "changes", "projects")
 """Tables of before they had a version in their names."""
 
-_MYSQL = ("mysql", "mariadb")
-_LOCK = 0x7079706963
-_NAME = "MD5(CONCAT(DATABASE(), '/pypicloud'))"
-_OPTIONS: dict[str, Any] = {
-    f"{name}_{option}": value
-    for name in _MYSQL
-    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
-}
-
-
-def _key(length: int) -> String:
-    """Compared and ordered by code points, everywhere."""
-    return (
-        String(length)
-        .with_variant(String(length, collation="C"), "postgresql")
-        .with_variant(String(length, collation="utf8mb4_bin"), *_MYSQL)
-    )
-
-
 _FOLDED = (
     Text()
     .with_variant(Text(collation="C"), "postgresql")
-    .with_variant(Text(2**24 - 1, collation="utf8mb4_bin"), *_MYSQL)
+    .with_variant(Text(2**24 - 1, collation="utf8mb4_bin"), *MYSQL)
 )
 _JSON = LargeBinary(2**24 - 1)
 
@@ -76,21 +57,25 @@ metadata = MetaData()
 meta = Table(
     f"{PREFIX}meta",
     shared,
-    Column("name", _key(20), primary_key=True),
+    Column("name", key(20), primary_key=True),
     Column("value", BigInteger, nullable=False),
-    **_OPTIONS,
+    **OPTIONS,
 )
-"""The row ``serial``: the newest there is, and the lock of every write."""
+"""The row ``serial``: the newest there is, and the lock of every write.
+
+The row that ERA names differs after every ``clear``, and whenever tables were made anew.
+"""
+ERA = f"era {LAYOUT}"
 
 layouts = Table(
     f"{PREFIX}layouts",
     shared,
-    Column("layout", _key(8), primary_key=True),
+    Column("layout", key(8), primary_key=True),
     Column("built", BigInteger, nullable=False),  # 1 where it is complete
     Column("since", BigInteger, nullable=False),  # it shows the changes above this serial
     Column("caught", BigInteger, nullable=False),  # up to here it missed nothing of the others
     Column("seen", BigInteger, nullable=False),  # when a process last used it, seconds since 1970
-    **_OPTIONS,
+    **OPTIONS,
 )
 """The versions of the tables that there are."""
 
@@ -98,23 +83,23 @@ history = Table(
     f"{PREFIX}history",
     shared,
     Column("serial", BigInteger, primary_key=True, autoincrement=False),
-    Column("layout", _key(8), nullable=False),  # whose tables the change went into
-    Column("project", _key(200)),
+    Column("layout", key(8), nullable=False),  # whose tables the change went into
+    Column("project", key(200)),
     Column("body", _JSON, nullable=False),  # models.Change
-    **_OPTIONS,
+    **OPTIONS,
 )
 
 projects = Table(
     f"{PREFIX}projects_{LAYOUT}",
     metadata,
-    Column("name", _key(200), primary_key=True),
+    Column("name", key(200), primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("serial", BigInteger, nullable=False),
     Column("facts", _JSON, nullable=False),  # models.Project without files and serial
     Column("standing", _JSON),  # newest.Standing; NULL without files
     Column("line", _JSON),  # models.ProjectSummary; NULL where the project does not exist
     Column("folded", _FOLDED),  # the summary, casefolded
-    **_OPTIONS,
+    **OPTIONS,
 )
 Index(f"{projects.name}_serial", projects.c.serial)
 # SQLite searches by scanning this, a tenth of the table.
@@ -134,13 +119,14 @@ _SEARCHED = (
 files = Table(
     f"{PREFIX}files_{LAYOUT}",
     metadata,
-    Column("project", _key(200), primary_key=True),
-    Column("filename", _key(200), primary_key=True),
+    Column("project", key(200), primary_key=True),
+    Column("filename", key(200), primary_key=True),
     Column("sequence", BigInteger, nullable=False),
-    Column("generation", _key(64), nullable=False),
+    Column("head", LargeBinary(255), nullable=False),
+    Column("generation", key(64), nullable=False),
     Column("candidate", _JSON, nullable=False),  # newest.Candidate
     Column("body", _JSON, nullable=False),  # models.File
-    **_OPTIONS,
+    **OPTIONS,
 )
 
 
@@ -150,7 +136,7 @@ def lay_out(connection: Connection) -> int:
     Tables of other versions are left alone. This version counts as built only where all its
     tables were there, and no other version has written since it last was in step.
     """
-    with _Alone(connection):
+    with Alone(connection):
         return _lay_out(connection)
 
 
@@ -166,6 +152,19 @@ def keep(connection: Connection) -> None:
         for kind in ("files", "projects"):
             Table(f"{PREFIX}{kind}_{layout}", MetaData()).drop(connection, checkfirst=True)
         connection.execute(layouts.delete().where(layouts.c.layout == layout))
+        connection.execute(meta.delete().where(meta.c.name == f"era {layout}"))
+
+
+def _era(connection: Connection) -> int | None:
+    return connection.execute(select(meta.c.value).where(meta.c.name == ERA)).scalar()
+
+
+def begin_era(connection: Connection) -> int:
+    """Have what is held differ from all that was held before."""
+    era = secrets.randbits(62)
+    if connection.execute(update(meta).where(meta.c.name == ERA).values(value=era)).rowcount == 0:
+        connection.execute(insert(meta).values(name=ERA, value=era))
+    return era
 
 
 def _lay_out(connection: Connection) -> int:
@@ -181,6 +180,8 @@ def _lay_out(connection: Connection) -> int:
     if serial is None:
         serial = connection.execute(select(func.coalesce(func.max(history.c.serial), 0))).scalar()
         connection.execute(insert(meta).values(name="serial", value=serial))
+    if not whole or _era(connection) is None:
+        begin_era(connection)
     known = connection.execute(select(layouts).where(layouts.c.layout == LAYOUT)).one_or_none()
     if known is None:
         row = {"layout": LAYOUT, "built": 0, "since": 0, "caught": serial, "seen": int(time.time())}
@@ -211,20 +212,3 @@ def _missed(connection: Connection, caught: int) -> bool:
         history.c.serial > caught, history.c.layout != LAYOUT, history.c.project.is_not(None)
     )
     return bool(connection.execute(select(foreign)).scalar())
-
-
-class _Alone:
-    """Keeps the processes that start at once from making the same tables at once."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        if self._connection.dialect.name == "postgresql":
-            self._connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        elif self._connection.dialect.name in _MYSQL:
-            self._connection.execute(text(f"SELECT GET_LOCK({_NAME}, 60)"))
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection.dialect.name in _MYSQL:
-            self._connection.execute(text(f"SELECT RELEASE_LOCK({_NAME})"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from itertools import chain, islice
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -29,14 +30,16 @@ from sqlalchemy import (
 
 from app import errors
 from app.cache import rows, schema, writes
-from app.cache.base import Query
+from app.cache.base import NOTHING, Query
+from app.cache.builds import Builds
 from app.cache.database import Database
 from app.cache.engines import answering, opened
 from app.cache.match import matches
 from app.cache.options import SqlOptions
-from app.cache.schema import LAYOUT, files, history, layouts, meta, projects
+from app.cache.schema import ERA, LAYOUT, files, history, layouts, meta, projects
 from app.cache.writing import Writing, writing
 from app.models import Change, File, Project, ProjectSummary
+from app.unbroken import Unbroken
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,7 +90,9 @@ _CHANGES = (
     .limit(bindparam("limit"))
 )
 _SERIAL = select(meta.c.value).where(meta.c.name == "serial")
-_BUILT = select(layouts.c.built).where(_MINE)
+_BUILT = select(
+    layouts.c.built, select(meta.c.value).where(meta.c.name == ERA).scalar_subquery().label("era")
+).where(_MINE)
 _SHOWN = select(func.coalesce(func.max(projects.c.serial), 0))
 
 logger = logging.getLogger(__name__)
@@ -117,8 +122,9 @@ class SqlCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._running: set[asyncio.Task[Any]] = set()
+        self._finished = Unbroken()
         self._caught = 0
+        self._builds: Builds[int] = Builds()
 
     async def project(self, name: NormalizedName) -> Project | None:
         return await self._project(_PROJECT, name=name)
@@ -160,8 +166,10 @@ class SqlCache:
     async def save_project(self, project: Project, change: Change) -> int:
         return await self._write(writes.save_project, project, change)
 
-    async def restore(self, projects: Sequence[Project], change: Change) -> int:
-        return await self._write(writes.restore, projects, change)
+    async def restore(
+        self, projects: Sequence[Project], change: Change, *, untrue: AbstractSet[str] = NOTHING
+    ) -> int:
+        return await self._write(writes.restore, projects, change, untrue)
 
     async def forget(self, name: NormalizedName, filename: str | None, change: Change) -> int:
         return await self._write(writes.forget, name, filename, change)
@@ -181,14 +189,20 @@ class SqlCache:
             parts = [rows.changes(part) async for part in _in_turns([body for (body,) in found])]
             return list(chain.from_iterable(parts))
 
+    async def prune(self, below: int, change: Change) -> None:
+        while await self._write(writes.prune, below, change):
+            pass
+
     async def clear(self, floor: int = 0) -> None:
-        await self._write(writes.clear, floor)
+        self._builds.begin(await self._write(writes.clear, floor))
 
     async def built(self) -> bool:
-        return await self._number(_BUILT) == 1
+        built, era = await self._row(_BUILT)
+        self._builds.begin(int(era))
+        return int(built) == 1
 
     async def set_built(self) -> None:
-        await self._write(writes.set_built, self._caught)
+        await self._write(writes.set_built, self._caught, self._builds.mark())
 
     async def begin(self) -> None:
         """Note what a build that begins from now on cannot have missed; and ``keep`` once."""
@@ -208,7 +222,7 @@ class SqlCache:
 
     async def settled(self) -> None:
         """Wait for what goes on although nobody waits for it any more."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._finished.settled()
 
     async def _write(
         self, work: Callable[Concatenate[Writing, P], T], *args: P.args, **kwargs: P.kwargs
@@ -221,26 +235,21 @@ class SqlCache:
             return await self._finished(self._database.write(transaction))
 
     async def _read(self, statement: Executable, **values: object) -> Sequence[rows.AnyRow]:
+        # To its end: SQLite keeps a connection that is closed amid a statement, with its locks,
+        # until the last reference to the statement is gone, and a traceback may hold one.
         return await self._finished(self._database.read(statement, values))
 
-    async def _finished(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end, even where the caller is cancelled.
+    async def _number(self, statement: Executable) -> int:
+        return int((await self._row(statement))[0])
 
-        SQLite keeps a connection that is closed amid a statement, with its locks, until
-        the last reference to the statement is gone, and a traceback may hold one.
-        """
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
-
-    async def _number(self, statement: Executable, **values: object) -> int:
+    async def _row(self, statement: Executable) -> rows.AnyRow:
+        """The one row that is always there, and in it nothing is missing."""
         with answering():
-            found = await self._read(statement, **values)
-            if not found:
+            found = await self._read(statement)
+            if not found or None in found[0]:
                 await self._finished(self._database.write(schema.lay_out))
                 raise errors.CacheUnavailable("The cache was emptied; it is to be rebuilt.")
-            return int(found[0][0])
+            return found[0]
 
     async def _listed(self, statement: Executable, after: str) -> list[ProjectSummary]:
         with answering():

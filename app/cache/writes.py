@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName
@@ -10,7 +11,7 @@ from packaging.utils import NormalizedName
 from app import errors
 from app.cache import newest
 from app.cache.newest import Standing
-from app.cache.rows import Known
+from app.cache.rows import Known, Newest
 from app.cache.writing import Writing
 from app.models import Change, File, Project
 
@@ -32,8 +33,8 @@ def save(write: Writing, file: File, change: Change) -> int:
     known, held = write.known(file.project, file.filename)
     if known is None:
         raise errors.ProjectNotFound(file.project)
-    if held is not None and held.sequence >= file.sequence:
-        return known.serial
+    if held is not None and not newest.gives_way(held, file):
+        return newest.told(held, file, known.serial)
     serial = write.give(change)
     write.put_file(file, fresh=held is None)
     standing = write.standing(known, held, file)
@@ -47,8 +48,8 @@ def save_project(write: Writing, project: Project, change: Change) -> int:
         serial = write.give(change)
         write.put_project(project, serial, None, fresh=True)
         return serial
-    if known.facts.sequence >= project.sequence:
-        return known.serial
+    if not newest.gives_way(known.facts, project):
+        return newest.told(known.facts, project, known.serial)
     standing = known.standing
     if known.facts.generation != project.generation:
         standing = write.refold([project])[project.name]
@@ -77,18 +78,24 @@ def record(write: Writing, change: Change) -> int:
     return write.give(change)
 
 
-def clear(write: Writing, floor: int) -> None:
+def prune(write: Writing, below: int, change: Change) -> bool:
+    return write.prune(below, change)
+
+
+def clear(write: Writing, floor: int) -> int:
     write.drop_all()
     write.serial = max(write.serial, floor)
-    write.begin_anew()
+    return write.begin_anew()
 
 
-def set_built(write: Writing, caught: int) -> None:
-    write.say_built(caught)
+def set_built(write: Writing, caught: int, era: int | None) -> None:
+    write.say_built(caught, era)
 
 
-def restore(write: Writing, projects: Sequence[Project], change: Change) -> int:
-    return sum(_restore(write, batch, change) for batch in _batches(projects))
+def restore(
+    write: Writing, projects: Sequence[Project], change: Change, untrue: AbstractSet[str]
+) -> int:
+    return sum(_restore(write, batch, change, untrue) for batch in _batches(projects))
 
 
 def _batches(projects: Iterable[Project]) -> Iterator[dict[NormalizedName, Project]]:
@@ -103,13 +110,18 @@ def _batches(projects: Iterable[Project]) -> Iterator[dict[NormalizedName, Proje
         yield batch
 
 
-def _restore(write: Writing, batch: dict[NormalizedName, Project], change: Change) -> int:
+def _restore(
+    write: Writing,
+    batch: dict[NormalizedName, Project],
+    change: Change,
+    untrue: AbstractSet[str],
+) -> int:
     known = write.all_known(list(batch))
-    held = write.sequences(list(known)) if known else {}
+    held = write.events(list(known)) if known else {}
     differences = []
     for name, project in batch.items():
-        newer = tuple(_newer(project.files, held))
-        if difference := _compare(project, known.get(name), newer):
+        newer = tuple(_newer(project.files, held, untrue))
+        if difference := _compare(project, known.get(name), newer, untrue):
             write.serial = max(write.serial, difference.serial)
             given = write.give(replace(change, project=name))
             differences.append(replace(difference, serial=difference.serial or given))
@@ -125,22 +137,27 @@ def _restore(write: Writing, batch: dict[NormalizedName, Project], change: Chang
     return len(differences)
 
 
-def _newer(files: Iterable[File], held: dict[tuple[NormalizedName, str], int]) -> Iterable[File]:
+def _newer(
+    files: Iterable[File],
+    held: Mapping[tuple[NormalizedName, str], Newest],
+    untrue: AbstractSet[str],
+) -> Iterable[File]:
     """The newest of each name, where it is newer than what is held."""
     found: dict[str, File] = {}
     for file in files:
-        before = found.get(file.filename)
-        sequence = before.sequence if before else held.get((file.project, file.filename))
-        if sequence is None or file.sequence > sequence:
+        before = found.get(file.filename) or held.get((file.project, file.filename))
+        if before is None or newest.gives_way(before, file, untrue):
             found[file.filename] = file
     return found.values()
 
 
-def _compare(project: Project, known: Known | None, newer: Sequence[File]) -> _Difference | None:
+def _compare(
+    project: Project, known: Known | None, newer: Sequence[File], untrue: AbstractSet[str]
+) -> _Difference | None:
     """Its serial is 0 where that of the change is to be taken."""
     if known is None:
         return _Difference(project, project.serial, newer, None)
-    if project.sequence > known.facts.sequence:
+    if newest.gives_way(known.facts, project, untrue):
         return _Difference(project, 0, newer, known)
     return _Difference(known.facts, 0, newer, known) if newer else None
 

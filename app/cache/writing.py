@@ -22,16 +22,16 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    func,
     insert,
     select,
     update,
 )
 
-from app.cache import newest, rows
+from app.cache import history, newest, rows
+from app.cache.builds import emptied
 from app.cache.newest import Standing
-from app.cache.rows import Held, Known
-from app.cache.schema import LAYOUT, files, history, layouts, meta, projects
+from app.cache.rows import Held, Known, Newest
+from app.cache.schema import ERA, LAYOUT, begin_era, files, layouts, meta, projects
 from app.models import Change, File, Project
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ _ROWS = 500
 
 _FACTS = select(projects.c.name, projects.c.serial, projects.c.facts, projects.c.standing)
 _KNOWN = (
-    _FACTS.add_columns(files.c.sequence, files.c.generation, files.c.candidate)
+    _FACTS.add_columns(files.c.sequence, files.c.head, files.c.generation, files.c.candidate)
     .outerjoin(
         files,
         and_(files.c.project == projects.c.name, files.c.filename == bindparam("filename")),
@@ -50,7 +50,7 @@ _KNOWN = (
 )
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
 _ALL_KNOWN = _FACTS.where(projects.c.name.in_(_NAMES))
-_SEQUENCES = select(files.c.project, files.c.filename, files.c.sequence).where(
+_EVENTS = select(files.c.project, files.c.filename, files.c.sequence, files.c.head).where(
     files.c.project.in_(_NAMES)
 )
 _CANDIDATES = (
@@ -65,9 +65,7 @@ _UPDATE_PROJECT = update(projects).where(projects.c.name == bindparam("this"))
 _UPDATE_SERIAL = update(meta).where(meta.c.name == "serial")
 _UPDATE_LAYOUT = update(layouts).where(layouts.c.layout == LAYOUT)
 _LOCK = select(meta.c.value).where(meta.c.name == "serial").with_for_update()
-_SHOWN_BY_NONE = delete(history).where(
-    history.c.serial <= select(func.min(layouts.c.since)).scalar_subquery()
-)
+_ERA = select(meta.c.value).where(meta.c.name == ERA)
 _STRETCH = (
     select(projects.c.name)
     .where(projects.c.name > bindparam("after"))
@@ -109,10 +107,10 @@ class Writing:
         found = self._connection.execute(_ALL_KNOWN, {"names": names})
         return {row.name: rows.known(row) for row in found}
 
-    def sequences(self, names: Sequence[NormalizedName]) -> dict[tuple[NormalizedName, str], int]:
+    def events(self, names: Sequence[NormalizedName]) -> dict[tuple[NormalizedName, str], Newest]:
         """The newest event of every file of these projects, by project and filename."""
-        found = self._connection.execute(_SEQUENCES, {"names": names})
-        return {(project, filename): sequence for project, filename, sequence in found}
+        found = self._connection.execute(_EVENTS, {"names": names})
+        return {(row.project, row.filename): rows.newest_event(row) for row in found}
 
     def refold(self, every: Iterable[Project]) -> dict[NormalizedName, Standing | None]:
         """The standing of each project, from all the files of its generation."""
@@ -191,22 +189,33 @@ class Writing:
                 stretch = delete(table) if after is None else delete(table).where(name <= after)
                 self._connection.execute(stretch)
 
-    def begin_anew(self) -> None:
-        """Show only later changes; it is not built. Changes that nobody shows any more go."""
+    def begin_anew(self) -> int:
+        """Show only later changes; it is not built. Changes that nobody shows any more go.
+
+        Returns the era that begins.
+        """
         row = {"built": 0, "since": self.serial, "caught": self.serial}
         self._connection.execute(_UPDATE_LAYOUT, row)
-        self._connection.execute(_SHOWN_BY_NONE)
+        history.drop_unshown(self._connection)
+        return begin_era(self._connection)
 
-    def say_built(self, caught: int) -> None:
-        """It is complete: nothing below the serial ``caught`` is missing."""
+    def prune(self, below: int, change: Change) -> bool:
+        """See Cache.prune; True where there is more to do."""
+        return history.prune(self._connection, below, change)
+
+    def say_built(self, caught: int, era: int | None) -> None:
+        """It is complete: nothing below the serial ``caught`` is missing.
+
+        Raises errors.CacheUnavailable where that was begun in another era.
+        """
+        if era is not None and self._connection.execute(_ERA).scalar() != era:
+            raise emptied()
         later = case((layouts.c.caught < caught, caught), else_=layouts.c.caught)
         self._connection.execute(_UPDATE_LAYOUT.values(built=1, caught=later))
 
     def finish(self) -> None:
         """Write the changes."""
-        self._many(
-            insert(history), (rows.change_row(one) | {"layout": LAYOUT} for one in self._given)
-        )
+        self._many(history.INSERT, (history.row(one) for one in self._given))
 
     def store_serial(self) -> None:
         """Write the serial that is the newest now."""

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import answers
+from app import answers, logs
 from app.guard import framing
 from app.guard.bodies import Body, BodyLimits
 from app.guard.framing import Refusal
 from app.guard.hosts import Hosts
 from app.guard.proxies import Proxies
+from app.life import Life
+from app.metrics import Meters
+from app.metrics.doors import door
 
 __all__ = ["BodyLimits", "Guard", "Hosts", "Proxies"]
 
@@ -61,8 +67,13 @@ class Guard:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["pypicloud.request_id"] = secrets.token_hex(8)
+        scope["pypicloud.request_id"] = asked = secrets.token_hex(8)
         exchange = _Exchange(scope, send, Body(scope, receive, self._limits))
+        logs.request.set(asked)
+        with exchange.counted(self._root_path):
+            await self._answer(scope, exchange)
+
+    async def _answer(self, scope: Scope, exchange: _Exchange) -> None:
         try:
             framing.check(scope)
             self._proxies.apply(scope)
@@ -94,6 +105,31 @@ class _Exchange:
         self._send = send
         self._started = False
         self._complete = False
+        self._status = 0
+        state = scope.get("state", {})
+        self._life: Life | None = state.get("life")
+        self._meters: Meters | None = state.get("meters")
+
+    @contextmanager
+    def counted(self, root_path: str) -> Iterator[None]:
+        """Counts the request, and how long it takes."""
+        meters = self._meters
+        if meters is None:
+            yield
+            return
+        begun = perf_counter()
+        at = door(self._scope["method"], self._scope["path"], root_path)
+        running = meters.running
+        running.value += 1
+        try:
+            yield
+        finally:
+            running.value -= 1
+            meters.timing("request_seconds", at).observe(perf_counter() - begun)
+            if self._started:
+                meters.count("requests", at, str(self._status)).value += 1
+            if not self._complete:
+                meters.count("requests_broken", at).value += 1
 
     async def run(self, app: ASGIApp) -> None:
         """Let the application answer; what it fails to catch is logged once, with the id."""
@@ -111,6 +147,7 @@ class _Exchange:
         """Pass the answer on, with our headers; its end waits for the request's body."""
         if message["type"] == "http.response.start":
             self._started = True
+            self._status = message["status"]
             message = {**message, "headers": self._headers(message)}
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._complete = True
@@ -129,6 +166,7 @@ class _Exchange:
         headers.append((b"x-request-id", answers.request_id(self._scope).encode()))
         if self._scope["scheme"] == "https":
             headers.append(_HSTS)
-        if self.body.unread and b"connection" not in present:
+        ending = self._life is not None and self._life.draining
+        if (self.body.unread or ending) and b"connection" not in present:
             headers.append((b"connection", b"close"))
         return headers

@@ -18,7 +18,11 @@ XML = 64 * 1024
 OTHER = 2**20
 DRAIN_BYTES = 256 * 2**20
 DRAIN_SECONDS = 30.0
-UPLOADS = frozenset({"/", "/legacy", "/legacy/", "/simple", "/simple/", "/pypi", "/pypi/"})
+UPLOADS = frozenset(
+    {"/", "/legacy", "/legacy/", "/simple", "/simple/", "/pypi", "/pypi/", "/upload"}
+)
+FORMER_UPLOADS = "/api/package/"
+"""What the URLs begin with to which PyPICloud 1 had a file uploaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class BodyLimits:
     def _limit(self, scope: Scope) -> int:
         kind = _header(scope, b"content-type").partition(b";")[0].strip().lower()
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["method"] == "POST" and path in UPLOADS:
+        if scope["method"] == "POST" and (path in UPLOADS or path.startswith(FORMER_UPLOADS)):
             if kind == b"multipart/form-data":
                 return self.upload + self.form
             if kind in (b"text/xml", b"application/xml"):

@@ -21,6 +21,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 # RFC 3986's path characters less ';', which some readers cut a segment at.
 _PATH = re.compile(rb"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*\Z")
 _PLAIN = re.compile(rb"/[\x20-\x3a\x3c-\x5b\x5d-\x7e]*\Z")
+_WELL_KNOWN = b"/.well-known/"
 _ENCODED_SLASH = re.compile(rb"%2f|%5c|%00", re.IGNORECASE)
 
 
@@ -63,7 +64,7 @@ def _check_path(raw: bytes, query: bytes) -> None:
     plain = unquote_to_bytes(raw)
     if not _PLAIN.match(plain):
         raise Refusal(400, "The path has characters or encodings that are not allowed.")
-    if b"//" in plain or b"/." in plain:
+    if b"//" in plain or b"/." in plain.replace(_WELL_KNOWN, b"/", 1):
         raise Refusal(400, "The path has empty segments or segments that begin with a dot.")
 
 

@@ -34,12 +34,16 @@ class Proxies:
     outermost of these hops reported. After that the headers are gone: nothing else reads them.
     """
 
-    def __init__(self, trusted: Sequence[_Network] = (), *, hops: int = 1) -> None:
+    def __init__(
+        self, trusted: Sequence[_Network] = (), *, hops: int = 1, user_header: str = ""
+    ) -> None:
         self._trusted = tuple(trusted)
         self._hops = hops
+        self._user_header = user_header.lower().encode("latin-1")
 
     def apply(self, scope: Scope) -> None:
         """Set client, scheme and Host of the scope, and take the forwarded headers out."""
+        self._user(scope)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         found = {name: value for name, value in headers if name in _FORWARDED}
         if not found:
@@ -57,6 +61,18 @@ class Proxies:
         if hosts.parse(host) is not None:
             others = [(name, value) for name, value in kept if name != b"host"]
             scope["headers"] = [(b"host", host.encode("latin-1")), *others]
+
+    def _user(self, scope: Scope) -> None:
+        """Note whom the proxy in front has let in; the header goes no further."""
+        wanted, headers = self._user_header, scope["headers"]
+        sent = [value for name, value in headers if wanted and name.lower() == wanted]
+        if not sent:
+            return
+        scope["headers"] = [(name, value) for name, value in headers if name.lower() != wanted]
+        client = scope.get("client")
+        # Of two one may be the client's own.
+        if client is not None and self._trusts(client[0]) and len(sent) == 1 and sent[0].strip():
+            scope["pypicloud.forwarded_user"] = sent[0].strip().decode("latin-1")
 
     def _client(self, scope: Scope, addresses: list[str]) -> int:
         """Set the client's address; how many hops away it is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import NormalizedName
@@ -17,20 +18,28 @@ from app import errors
 from app.cache.base import Cache, Query
 from app.index import blobs
 from app.index.adopt import Adoption
+from app.index.adopting_glance import unadopted
 from app.index.adopting_take import Taker
 from app.index.check import Check
 from app.index.collect import Collected, Collector
 from app.index.commit import Commits
+from app.index.compare import SYSTEM
+from app.index.flight import Flight, Wanted
 from app.index.follow import Follower
+from app.index.history import History
 from app.index.known import Known
+from app.index.lease import Pace
+from app.index.listed import Listed, Listing
 from app.index.locations import Locations
 from app.index.manage import Curator
+from app.index.notified import Notified
+from app.index.progress import Progress, Report
 from app.index.publish import Published, Publisher
 from app.index.reconcile import Reconciler
-from app.index.reindex import Progress, Reindex, Report
 from app.index.serials import Notes
 from app.models import Actor, Change, File, Project, ProjectSummary, Status
 from app.storage.base import Storage, read
+from app.storage.place import Place
 from app.upload.accept import Inspector
 from app.upload.distribution import Distribution
 
@@ -50,55 +59,68 @@ class Index:
         stale: timedelta = timedelta(minutes=10),
         memory: int = 64 * 2**20,
         legacy_metadata: bool = False,
+        pace: Pace = Pace(),  # noqa: B008  # frozen
+        place: Place | None = None,
     ) -> None:
         self._storage = storage
         self._cache = cache
-        self._locations = Locations(storage, expires_in=url_expires) if redirect else None
+        self.locations = Locations(storage, expires_in=url_expires) if redirect else None
         self.notes = Notes(storage, cache)
+        self.history = History(cache)
         self.follower = Follower(cache, every=refresh)
         self._known = Known(cache, self.follower, memory=memory, stale=stale)
+        self._listed = Listed(cache, self._known)
+        self.stale_limit = stale
         commits = Commits(storage, cache, self._told)
         self._commits = commits
         self._publisher = Publisher(storage, cache, commits, legacy_metadata=legacy_metadata)
         self._curator = Curator(storage, commits)
         self._reconciler = Reconciler(storage, cache, commits)
         self._collector = Collector(storage, self._curator, grace=delete_grace)
-        self._reindex: asyncio.Task[Progress] | None = None
-        self._progress: Progress | None = None
+        self._flight = Flight(storage, cache, pace)
+        self.notified = Notified(storage, cache, self._told, place=place)
 
     # Reading
 
     async def project(self, name: NormalizedName) -> Project:
         """A project with its files. Raises errors.ProjectNotFound, errors.IndexNotReady."""
-        project = await self._known.project(name)
-        if project is None or not project.exists:
-            await self._require_built()
-            raise errors.ProjectNotFound(name)
-        return project
+        return _existing(name, await self._known.project(name))
 
     async def present(self, name: NormalizedName) -> Project:
         """The same as of now, whatever is at hand: for whoever is about to change it."""
-        self._known.drop(name)
-        return await self.project(name)
+        return _existing(name, await self._known.present(name))
 
     async def generation(self, name: NormalizedName) -> str | None:
-        """The generation that grants are bound to; None where the name is free."""
+        """The generation that grants are bound to; None where the name is free.
+
+        Raises errors.IndexNotReady where that cannot be known.
+        """
         project = await self._known.outline(name)
         return None if project is None or project.deleted else project.generation
+
+    async def owned(self, name: NormalizedName) -> bool:
+        """Whether a name is ours, or ever was. Raises errors.IndexNotReady."""
+        return await self._known.outline(name) is not None
 
     async def projects(
         self, *, after: str = "", limit: int | None = None
     ) -> Sequence[ProjectSummary]:
         """The projects there are, by name. Raises errors.IndexNotReady."""
-        await self._require_built()
-        return await self._cache.projects(after=after, limit=limit)
+        return await self._known.complete(partial(self._cache.projects, after=after, limit=limit))
+
+    async def listing(self) -> Listing:
+        """All of them, with the serial of the root page; known ones while the cache is down.
+
+        Raises errors.IndexNotReady.
+        """
+        return await self._listed.now()
 
     async def search(
         self, query: Query, *, after: str = "", limit: int | None = None
     ) -> Sequence[ProjectSummary]:
         """The projects that match, by name. Raises errors.IndexNotReady."""
-        await self._require_built()
-        return await self._cache.search(query, after=after, limit=limit)
+        ask = partial(self._cache.search, query, after=after, limit=limit)
+        return await self._known.complete(ask)
 
     async def file(self, name: NormalizedName, filename: str) -> File:
         """A published file, looked up through its project.
@@ -108,7 +130,6 @@ class Index:
         project = await self._known.outline(name, filename)
         file = project.find(filename) if project else None
         if project is None or file is None:
-            await self._require_built()
             raise errors.FileNotFound(name, filename)
         if project.status is Status.QUARANTINED:
             raise errors.Quarantined(name)
@@ -122,9 +143,13 @@ class Index:
 
     async def location(self, file: File) -> str | None:
         """Where a client may fetch the file without us; None: it must be streamed."""
-        if self._locations is None:
+        if self.locations is None:
             return None
-        return await self._locations.of(file.blob, file.filename)
+        return await self.locations.of(file.blob, file.filename)
+
+    def location_until(self, file: File) -> float:
+        """Until when (time.monotonic) the latest answer of ``location`` may be given again."""
+        return 0.0 if self.locations is None else self.locations.until(file.blob)
 
     async def metadata(self, file: File) -> bytes:
         """The core metadata, byte for byte, whether or not it is offered to clients."""
@@ -132,23 +157,26 @@ class Index:
             raise errors.FileNotFound(file.project, f"{file.filename}.metadata")
         return await read(self._storage, blobs.metadata_key(file.blob), limit=blobs.METADATA_LIMIT)
 
+    async def provenance(self, file: File) -> bytes:
+        """The provenance, byte for byte (PEP 740); errors.FileNotFound where there is none."""
+        if file.provenance_sha256 is None:
+            raise errors.FileNotFound(file.project, f"{file.filename}.provenance")
+        key = blobs.provenance_key(file.blob)
+        return await read(self._storage, key, limit=blobs.METADATA_LIMIT)
+
     async def shown_serial(self) -> int:
         """The serial of the root page."""
         return await self._cache.shown_serial()
 
-    async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
-        """What changed after a serial."""
-        return await self._cache.changes(after, limit)
-
     async def ready(self) -> bool:
         """Whether absence from the cache proves anything."""
-        return await self._cache.built()
+        return await self._cache.built() and not self.follower.lost
 
     # Writing
 
     async def publish(self, distribution: Distribution, actor: Actor) -> Published:
         """Publish what passed every check; see Publisher.publish."""
-        await self._require_built()
+        await self._known.require_complete()
         return await self._publisher.publish(distribution, actor)
 
     async def yank(self, files: Sequence[File], reason: str | None, actor: Actor) -> list[File]:
@@ -168,9 +196,8 @@ class Index:
 
         Raises errors.FileNotFound, and errors.FilenameUsed once its bytes are purged.
         """
-        project = await self._cache.outline(name, filename)
+        project = await self._known.outline_now(name, filename)
         if project is None or not project.exists:  # also what a former generation held
-            await self._require_built()
             raise errors.FileNotFound(name, filename)
         return await self._curator.restore(project.files[0], actor)
 
@@ -193,18 +220,28 @@ class Index:
 
     # Keeping
 
-    def reindex(self, report: Report | None = None) -> asyncio.Task[Progress]:
-        """Begin a reindex, or join the one that runs in this process."""
-        if self._reindex is None or self._reindex.done():
-            run = Reindex(self._storage, self._cache, report)
-            self._progress = run.progress
-            self._reindex = asyncio.create_task(run.run())
-        return self._reindex
+    def reindex(
+        self, report: Report | None = None, *, by: Actor = SYSTEM, wanted: Wanted = "run"
+    ) -> asyncio.Task[Progress]:
+        """Bring the cache up to the journal, or watch the replica that does so, to its end.
+
+        ``report`` is told how far it has come. Where that replica dies, this one goes on. The
+        task raises errors.Unavailable; its result is IDLE where nothing ``wanted`` was to do.
+        """
+        return self._flight.want(wanted, by, report)
+
+    async def reindexing(self) -> Progress:
+        """How far the latest has come, on whatever replica; IDLE: none ran. errors.Unavailable."""
+        return await self._flight.latest()
 
     @property
-    def reindexing(self) -> Progress | None:
-        """How far the latest reindex of this process has come."""
-        return self._progress
+    def reindexed(self) -> Progress:
+        """The latest reindex that this process did or watched."""
+        return self._flight.progress
+
+    async def stop(self) -> None:
+        """End a reindex of this process; another goes on with it."""
+        await self._flight.stop()
 
     async def adopt(
         self, inspector: Inspector, *, spool: Path, operator: Actor, prefix: str = ""
@@ -217,6 +254,10 @@ class Index:
         )
         return Adoption(self._storage, taker, prefix=prefix)
 
+    async def unadopted(self) -> str | None:
+        """A key of PyPICloud's that waits for its adoption; only the first keys are looked at."""
+        return await unadopted(self._storage)
+
     def check(self, *, deep: bool = False) -> Check:
         """A comparison of cache, journal and bytes."""
         return Check(self._storage, self._cache, deep=deep)
@@ -225,20 +266,33 @@ class Index:
         """Finish what a crash or an outage left half done; how many writes that were."""
         return await self._reconciler.run()
 
-    async def collect(self) -> Collected:
-        """Remove the bytes of files deleted long ago, and of dead attempts."""
-        return await self._collector.run()
+    async def collect(self, *, trial: bool = False) -> Collected:
+        """Remove the bytes of files deleted long ago, and of dead attempts, or count them."""
+        return await self._collector.run(trial=trial)
+
+    async def record(self, change: Change) -> None:
+        """Have every process notice a change of access, which stands already."""
+        self.follower.announce_access()
+        await self._cache.record(change)
 
     @property
     def serves_stale(self) -> bool:
         """Whether known projects are served though the cache cannot be asked."""
         return self._known.serves_stale
 
-    def _told(self, name: NormalizedName) -> None:
-        """This process changed a project."""
+    @property
+    def age(self) -> timedelta | None:
+        """How long ago the changes were last read; None where they never were."""
+        return self.follower.age
+
+    def _told(self, name: NormalizedName, serial: int = 0) -> None:
+        """This process changed a project; ``serial`` 0: by something that tells none."""
         self._known.drop(name)
+        self.follower.wrote(name, serial)
         self.notes.note(name)
 
-    async def _require_built(self) -> None:
-        if not await self._known.built():
-            raise errors.IndexNotReady
+
+def _existing(name: NormalizedName, project: Project | None) -> Project:
+    if project is None or not project.exists:
+        raise errors.ProjectNotFound(name)
+    return project

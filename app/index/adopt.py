@@ -7,15 +7,14 @@ A run that ends too early is completed by the next one, and a complete one chang
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
 
 from app import errors, events
+from app.abreast import abreast
 from app.index import blobs, claims, legacy
 from app.index.adopting_names import Unfit, check_key, identify, kind_of
 from app.index.adopting_survey import Found, Survey
@@ -93,20 +92,21 @@ class Adoption:
         breaks it off must close it.
         """
         await self._survey.count()
-        running: deque[asyncio.Task[list[Outcome]]] = deque()
-        try:
-            async for group in self._survey.groups():
-                running.append(asyncio.create_task(self._group(group)))
-                if len(running) >= FILES:
-                    for outcome in await running.popleft():
-                        yield outcome
-            while running:
-                for outcome in await running.popleft():
+        groups = (self._group(group) async for group in self._survey.groups())
+        async with aclosing(abreast(groups, FILES)) as found:
+            async for outcomes in found:
+                for outcome in outcomes:
                     yield outcome
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+
+    async def is_new(self, listed: Stored) -> bool:
+        """Whether a key holds a file that could be adopted, and whose filename nobody has here."""
+        try:
+            candidate = await self._look(listed)
+        except (Unfit, errors.KeyNotFound):
+            return False
+        if candidate is None:
+            return False
+        return not await self._journal.records(candidate.named.project, candidate.named.filename)
 
     async def _group(self, group: Sequence[Stored]) -> list[Outcome]:
         """The keys of one filename, the newest first: it is the one to be adopted."""

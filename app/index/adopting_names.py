@@ -17,6 +17,7 @@ from packaging.utils import NormalizedName
 from app import errors, names
 from app.index import blobs
 from app.index.journal import ROOT as JOURNAL
+from app.index.lease import ROOT as LEASES
 from app.index.legacy import Facts
 from app.index.pending import ROOT as PENDING
 from app.index.serials import BLOCKS, NOTES
@@ -35,6 +36,7 @@ _OURS = (
     re.compile(rf"{PENDING}\d{{8}}T\d\d/[0-9A-Z]{{26}}\.json"),
     re.compile(rf"{BLOCKS}\d{{10}}"),
     re.compile(rf"{NOTES}[^/]+\.json"),
+    re.compile(rf"{LEASES}(?:begin|reindex/\d{{16}})/\d{{10}}\.json"),
     re.compile(rf"{PROBES}[0-9A-Z]{{26}}"),
     re.compile(rf"{blobs.ADOPTED}.+{re.escape(blobs.METADATA)}"),
 )

@@ -107,7 +107,7 @@ class Taker:
             await blobs.put_small(self._storage, blobs.metadata_key(key), salvaged.metadata)
         project = await self._journal.project(named.project)
         if project is None or project.deleted:
-            project = await claims.claim(
+            project, _ = await claims.claim(
                 self._commits,
                 named.project,
                 salvaged.display_name or named.spelled,
@@ -154,11 +154,16 @@ class _Spooling:
 
 
 async def handed_out(storage: Storage, key: str) -> AsyncGenerator[bytes, None]:
-    """The bytes; Unfit for those that the store does not hand out, such as archived ones."""
+    """The bytes; Unfit for those that the store keeps in an archive.
+
+    An outage is no fault of the file: it ends the run.
+    """
     try:
         async for chunk in storage.get(key):
             yield chunk
     except errors.StorageUnavailable as why:
+        if not getattr(why, "archived", False):  # of stores that have archives
+            raise
         raise Unfit(f"its bytes cannot be read: {why}") from None
 
 

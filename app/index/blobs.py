@@ -21,11 +21,12 @@ from app.upload.distribution import Distribution
 ROOT = "blobs/"
 ADOPTED = "adopted/"
 METADATA = ".metadata"
+PROVENANCE = ".provenance"
 SIDECAR = ".meta"
 """What PyPICloud put behind the name of a file in a folder, for the facts of that file."""
 CHUNK = 1 << 20
 METADATA_LIMIT = 1 << 26
-"""Core metadata is never longer than this many bytes."""
+"""Core metadata is never longer than this many bytes; provenance is much shorter."""
 
 
 def new_key(project: str, filename: str) -> str:
@@ -47,6 +48,11 @@ def attempt(key: str) -> ULID | None:
 def metadata_key(blob: str) -> str:
     """Where the core metadata of a blob lies (PEP 658)."""
     return f"{blob}{METADATA}" if attempt(blob) else f"{ADOPTED}{blob}{METADATA}"
+
+
+def provenance_key(blob: str) -> str:
+    """Where the provenance of a blob of ours lies (PEP 740)."""
+    return f"{blob}{PROVENANCE}"
 
 
 async def once(content: bytes) -> AsyncIterator[bytes]:
@@ -83,11 +89,13 @@ async def store(
             metadata=metadata,
         )
     await put_small(storage, metadata_key(blob), distribution.metadata)
+    if distribution.provenance is not None:
+        await put_small(storage, provenance_key(blob), distribution.provenance)
 
 
 async def remove(storage: Storage, blob: str) -> None:
     """Remove a blob and what belongs to it."""
-    beside = [] if attempt(blob) else [f"{blob}{SIDECAR}"]
+    beside = [provenance_key(blob)] if attempt(blob) else [f"{blob}{SIDECAR}"]
     await storage.delete_many([blob, metadata_key(blob), *beside])
 
 

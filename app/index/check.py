@@ -102,14 +102,20 @@ class Check:
             yield _finding("bytes", file, f"are {stored.size} long, should be {file.size}")
         elif self._deep and await self._sha256(file.blob) != file.hashes.sha256:
             yield _finding("bytes", file, "have another sha256 than recorded")
-        if file.metadata_sha256 is not None:
+        beside = (
+            ("core metadata", blobs.metadata_key(file.blob), file.metadata_sha256),
+            ("provenance", blobs.provenance_key(file.blob), file.provenance_sha256),
+        )
+        for what, key, sha256 in beside:
+            if sha256 is None:
+                continue
             try:
-                found = await self._sha256(blobs.metadata_key(file.blob))
+                found = await self._sha256(key)
             except errors.KeyNotFound:
-                yield _finding("bytes", file, "have no core metadata beside them")
+                yield _finding("bytes", file, f"have no {what} beside them")
             else:
-                if found != file.metadata_sha256:
-                    yield _finding("bytes", file, "have other core metadata than recorded")
+                if found != sha256:
+                    yield _finding("bytes", file, f"have other {what} than recorded")
 
     async def _sha256(self, key: str) -> str:
         digest = hashlib.sha256()

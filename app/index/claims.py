@@ -22,8 +22,10 @@ def refuse_closed(project: Project) -> None:
         raise errors.ProjectClosed(project.name, project.status)
 
 
-async def claim(commits: Commits, name: NormalizedName, display_name: str, actor: Actor) -> Project:
-    """Take a name that is new or was deleted; of racing callers one claims it.
+async def claim(
+    commits: Commits, name: NormalizedName, display_name: str, actor: Actor
+) -> tuple[Project, bool]:
+    """Take a name that is new or was deleted; of racing callers one claims it, and gets True.
 
     Raises errors.ProjectClosed.
     """
@@ -47,4 +49,4 @@ async def claim(commits: Commits, name: NormalizedName, display_name: str, actor
         )
 
     added = await commits.to_project(name, draft)
-    return events.fold_project(added.records)
+    return events.fold_project(added.records), added.event is not None

@@ -19,10 +19,11 @@ SYSTEM = Actor(kind="system", id="collect")
 
 @dataclass(slots=True)
 class Collected:
-    """What one round removed."""
+    """What one round removed: deleted files, keys of dead attempts, and the bytes of both."""
 
     purged: int = 0
     orphans: int = 0
+    size: int = 0
 
 
 class Collector:
@@ -34,27 +35,30 @@ class Collector:
         self._grace = grace
         self._journal = Journal(storage)
 
-    async def run(self) -> Collected:
-        """One round over the whole storage."""
+    async def run(self, *, trial: bool = False) -> Collected:
+        """One round over the whole storage; a ``trial`` counts and removes nothing."""
         collected = Collected()
         async for chains in self._journal.chains():
             found = await self._journal.read(chains)
             if found.project is not None and not found.broken:
-                await self._purge(found.project, collected)
-        await self._sweep(collected)
+                await self._purge(found.project, collected, trial)
+        await self._sweep(collected, trial)
         return collected
 
-    async def _purge(self, project: Project, collected: Collected) -> None:
+    async def _purge(self, project: Project, collected: Collected, trial: bool) -> None:
         now = datetime.now(UTC)
         for file in project.files:
             if file.state is FileState.DELETED and now - file.changed >= self._grace:
-                # The event comes first: from then on nothing restores the file.
-                purged = await self._curator.purge(file, SYSTEM)
-                if purged.state is FileState.PURGED:
+                if not trial:
+                    # The event comes first: from then on nothing restores the file.
+                    purged = await self._curator.purge(file, SYSTEM)
+                    if purged.state is not FileState.PURGED:
+                        continue
                     await blobs.remove(self._storage, file.blob)
-                    collected.purged += 1
+                collected.purged += 1
+                collected.size += file.size
 
-    async def _sweep(self, collected: Collected) -> None:
+    async def _sweep(self, collected: Collected, trial: bool) -> None:
         """Attempts that no event names, begun so long ago that none will."""
         name, live = "", frozenset[ULID | None]()
         async for stored in self._storage.scan(blobs.ROOT):
@@ -65,8 +69,10 @@ class Collector:
             if project != name:
                 name, live = project, await self._attempts(project)
             if attempt not in live:
-                await self._storage.delete(stored.key)
+                if not trial:
+                    await self._storage.delete(stored.key)
                 collected.orphans += 1
+                collected.size += stored.size
 
     async def _attempts(self, name: str) -> frozenset[ULID | None]:
         """The attempts that the events of a project name."""

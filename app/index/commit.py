@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from packaging.utils import NormalizedName
@@ -18,7 +18,7 @@ from app.cache.base import Cache
 from app.events import Event
 from app.index import pending
 from app.index.journal import Journal
-from app.models import Actor, Change, File, Status
+from app.models import Actor, Change, File, Project, Status
 from app.storage.base import Storage
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Commits:
     """Adds events to chains and brings them into the cache."""
 
     def __init__(
-        self, storage: Storage, cache: Cache, told: Callable[[NormalizedName], None]
+        self, storage: Storage, cache: Cache, told: Callable[[NormalizedName, int], None]
     ) -> None:
         self._storage = storage
         self._cache = cache
@@ -60,6 +60,8 @@ class Commits:
             records = await self._journal.records(project, filename)
             event = draft(records)
             if event is None:
+                if records:
+                    await self.catch_up(records)
                 return Added(records, None)
             marker = pending.marker(project, filename, sequence=event.seq)
             await pending.put(self._storage, marker)
@@ -72,14 +74,42 @@ class Commits:
             await self.settle(marker)
 
     async def tell(self, records: Sequence[bytes], event: Event) -> int:
-        """Bring a chain into the cache; the serial of the change."""
+        """Bring a chain into the cache; the serial of the change.
+
+        Never into one that is not complete, where readers would see half a project: raises
+        errors.IndexNotReady. The reindex that has to come brings it.
+        """
+        if not await self._cache.built():
+            raise errors.IndexNotReady
+        noun: Project | File
         if event.filename is None:
-            project = events.fold_project(records)
-            serial = await self._cache.save_project(project, change_of(event, None))
+            noun = events.fold_project(records)
+            serial = await self._cache.save_project(noun, change_of(event, None))
         else:
-            serial = await self._tell_file(events.fold_file(records), event)
-        self._told(event.project)
+            noun = events.fold_file(records)
+            serial = await self._tell_file(noun, event)
+        if serial == 0:
+            serial = await self._contest(noun, event)
+        self._told(event.project, serial)
         return serial
+
+    async def _contest(self, noun: Project | File, event: Event) -> int:
+        """The cache has a later event of it; unless the storage has that too, it gives way.
+
+        It may be of a storage that is no more, as after a backup came back: what was written
+        would show nowhere.
+        """
+        known = await self._cache.outline(event.project, event.filename)
+        if known is None or (isinstance(noun, File) and not known.files):
+            raise errors.CacheUnavailable("The cache was emptied; it is to be rebuilt.")
+        held = known.files[0] if isinstance(noun, File) else known
+        if await self._journal.records_event(held):
+            return known.serial
+        given = replace(known, files=(noun,)) if isinstance(noun, File) else noun
+        change = change_of(event, noun.version if isinstance(noun, File) else None)
+        await self._cache.restore([given], change, untrue={held.head})
+        known = await self._cache.outline(event.project)
+        return known.serial if known is not None else 0
 
     async def _tell_file(self, file: File, event: Event) -> int:
         change = change_of(event, file.version)
@@ -89,6 +119,23 @@ class Commits:
             claim = await self._journal.records(file.project, None)
             await self.tell(claim, events.decode(claim[-1]))
             return await self._cache.save(file, change)
+
+    async def catch_up(self, records: Sequence[bytes]) -> None:
+        """See that the cache knows a chain, and this process what the cache knows.
+
+        Whoever added to it may have died before they told the cache; or have told it since
+        this process last looked.
+        """
+        event = events.decode(records[-1])
+        known: Project | File | None
+        if event.filename is None:
+            known = await self._cache.outline(event.project)
+        else:
+            known = await self._cache.file(event.project, event.filename)
+        if known is None or known.head != events.digest(records[-1]):
+            await self.tell(records, event)
+        else:
+            self._told(event.project, 0)
 
     async def settle(self, marker: pending.Marker) -> None:
         """Take a marker away. One that cannot be removed is found by the reconciler."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
 from app import errors, events
+from app.cache.base import NOTHING
 from app.events import Event
 from app.models import File, Project
 from app.storage.base import Storage, read
@@ -37,19 +39,19 @@ class Chains:
     own: list[str] = field(default_factory=list)
     files: dict[str, list[str]] = field(default_factory=dict)
 
-    def beyond(self, known: Project) -> Chains | None:
+    def beyond(self, known: Project, untrue: AbstractSet[str] = NOTHING) -> Chains | None:
         """What must be read by somebody who knows this much; None where nothing is new.
 
-        Events never change, so as many as are known need not be looked at again. The
-        project's own chain is always there.
+        Events never change, so as many as are known need not be looked at again, unless their
+        sha256 is among ``untrue``. The project's own chain is always there.
         """
-        sequences = {file.filename: file.sequence for file in known.files}
+        sequences = {f.filename: f.sequence for f in known.files if f.head not in untrue}
         files = {
             filename: keys
             for filename, keys in self.files.items()
             if not _are_first(keys, sequences.get(filename, 0))
         }
-        if not files and _are_first(self.own, known.sequence):
+        if not files and known.head not in untrue and _are_first(self.own, known.sequence):
             return None
         return Chains(self.name, self.own, files)
 
@@ -85,6 +87,17 @@ class Journal:
         async for _ in self._storage.scan(prefix):
             return True
         return False
+
+    async def records_event(self, known: Project | File) -> bool:
+        """Whether the newest event that somebody knows of a project or a file is recorded."""
+        name, filename = (
+            (known.project, known.filename) if isinstance(known, File) else (known.name, None)
+        )
+        try:
+            record = await self._record(key(name, filename, known.sequence))
+        except errors.KeyNotFound:
+            return False
+        return events.digest(record) == known.head
 
     async def project(self, name: str) -> Project | None:
         """The project as it stands now, without its files. Raises errors.JournalBroken."""

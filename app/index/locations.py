@@ -7,9 +7,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import NamedTuple
 
+from app import unbroken
 from app.storage import window
 from app.storage.base import Storage
 
@@ -18,8 +18,7 @@ LIMIT = 32 * 2**20
 OVERHEAD = 350
 """Bytes that an entry takes beside the characters of its key and its URL."""
 KEPT = timedelta(minutes=5)
-"""No URL is kept for longer. SDKs renew temporary credentials ten minutes before they end, so
-nothing that is kept outlives what it was signed with, however long URLs are to live."""
+"""No URL is kept for longer, for the credentials that signed it may be taken back."""
 LONGEST = timedelta(days=7)
 """No store presigns for longer. A window of more than that would begin before its URLs end."""
 
@@ -35,6 +34,8 @@ class Locations:
 
     The storage signs at the beginning of the half life, so all replicas hand out the same URL
     for as long as this one keeps it, and a URL that is kept works for half of its life at least.
+    One that ends earlier than asked for, with the credentials that signed it, is kept for half
+    of what it has left.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Locations:
         self._kept: OrderedDict[str, _Signed] = OrderedDict()
         self._size = 0
         self._signing: dict[str, asyncio.Task[str | None]] = {}
+        self.away = False
+        """Whether the storage had a URL: clients fetch files there, not here."""
 
     async def of(self, key: str, filename: str) -> str | None:
         """A URL that GETs the key, or None where the storage has none.
@@ -65,9 +68,14 @@ class Locations:
             return kept.url
         signing = self._signing.get(key)
         if signing is None:
-            signing = self._signing[key] = asyncio.create_task(self._sign(key, filename))
-            signing.add_done_callback(partial(self._signed, key))
+            signing = self._signing[key] = unbroken.begun(self._sign(key, filename))
+            signing.add_done_callback(lambda _: self._signing.pop(key))
         return await asyncio.shield(signing)
+
+    def until(self, key: str) -> float:
+        """Until when (time.monotonic) the URL that was given may be given again; 0: not."""
+        kept = self._kept.get(key)
+        return 0.0 if kept is None else time.monotonic() + kept.until - self._clock()
 
     async def _sign(self, key: str, filename: str) -> str | None:
         # Before the storage looks at its clock: should a window end meanwhile, the URL is
@@ -75,15 +83,13 @@ class Locations:
         now = datetime.fromtimestamp(self._clock(), UTC)
         url = await self._storage.url(key, filename=filename, expires_in=self._expires_in)
         self._forget(key)
+        self.away = url is not None
         if url is not None:
-            closes = min(window.closes(now, self._expires_in), now + KEPT)
-            self._keep(key, _Signed(url, now.timestamp(), closes.timestamp()))
+            until = min(window.closes(now, self._expires_in), now + KEPT)
+            if (ends := window.ends(url)) is not None:
+                until = min(until, now + (ends - now) / 2)
+            self._keep(key, _Signed(url, now.timestamp(), until.timestamp()))
         return url
-
-    def _signed(self, key: str, signing: asyncio.Task[str | None]) -> None:
-        del self._signing[key]
-        if not signing.cancelled():
-            signing.exception()  # raised to whoever waits; where nobody does, it concerns nobody
 
     def _keep(self, key: str, signed: _Signed) -> None:
         self._kept[key] = signed

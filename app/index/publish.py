@@ -20,10 +20,15 @@ from app.upload.distribution import Distribution
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What an upload came to: the file, and whether it is new."""
+    """What an upload came to: the file, whether it is new, and whether its project is.
+
+    ``former`` is the generation that the project's beginning has ended for good.
+    """
 
     file: File
     new: bool
+    claimed: bool = False
+    former: str | None = None
 
 
 class Publisher:
@@ -80,9 +85,7 @@ class Publisher:
         if file.hashes.sha256 != distribution.hashes.sha256:
             raise errors.FileExists(file.filename, file.hashes.blake2b_256)
         await self._journal.confirm(records[0])
-        known = await self._cache.file(file.project, file.filename)
-        if known is None or known.sequence < file.sequence:  # the first attempt ended too early
-            await self._commits.tell(records, events.decode(records[-1]))
+        await self._commits.catch_up(records)  # the first attempt may have ended too early
         return Published(file, new=False)
 
     async def _first(
@@ -92,10 +95,12 @@ class Publisher:
         marker = pending.marker(distribution.project, distribution.filename, sequence=1, blob=blob)
         await pending.put(self._storage, marker)
         facts = legacy.metadata(distribution, actor) if self._legacy_metadata else None
+        former = project.generation if project is not None and project.deleted else None
+        claimed = False
         try:
             await blobs.store(self._storage, blob, distribution, facts)
             if project is None or project.deleted:
-                project = await claims.claim(
+                project, claimed = await claims.claim(
                     self._commits, distribution.project, distribution.display_name, actor
                 )
             if not marker.may_commit(datetime.now(UTC)):
@@ -112,7 +117,7 @@ class Publisher:
             return await self.publish(distribution, actor)
         await self._commits.tell([record], event)
         await self._commits.settle(marker)
-        return Published(events.fold_file([record]), new=True)
+        return Published(events.fold_file([record]), new=True, claimed=claimed, former=former)
 
     async def _abandon(self, marker: pending.Marker, blob: str) -> None:
         await blobs.remove_if_possible(self._storage, blob)
@@ -138,9 +143,14 @@ def _publication(distribution: Distribution, actor: Actor, blob: str, generation
             hashes=distribution.hashes,
             metadata_sha256=hashlib.sha256(distribution.metadata).hexdigest(),
             metadata_static=distribution.metadata_static,
+            provenance_sha256=_digest(distribution.provenance),
             requires_python=distribution.requires_python,
             summary=distribution.summary,
             comment=distribution.comment,
             core=distribution.core,
         ),
     )
+
+
+def _digest(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()

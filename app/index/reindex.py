@@ -7,19 +7,19 @@ readers never see half a project.
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
 
 from packaging.utils import NormalizedName
 
+from app import errors
+from app.abreast import abreast
 from app.cache.base import Cache
 from app.index import serials
-from app.index.journal import IN_FLIGHT, Chains, Journal
-from app.models import Actor, Change, Project
+from app.index.compare import Compared, Comparer, Looking, change
+from app.index.progress import Progress, Report
 from app.storage.base import Storage
 
 BATCH = 500
@@ -27,155 +27,139 @@ BATCH = 500
 READERS = 64
 """Projects read at once; of their keys ``journal.IN_FLIGHT``."""
 BEGIN = "begin"
-SYSTEM = Actor(kind="system", id="reindex")
-
-logger = logging.getLogger(__name__)
+"""The action of the first change of a cache."""
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a reindex has come, and what it found."""
+class Lost(errors.Unavailable):
+    """Somebody else goes on with this run."""
 
-    running: bool = True
-    projects: int = 0
-    files: int = 0
-    repaired: int = 0
-    dropped: int = 0
-    broken: int = 0
+    def __init__(self) -> None:
+        super().__init__("Another process has taken over the reindex.")
 
 
-Report = Callable[[Progress], None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is to do.
 
+    ``building``: the cache was not complete when it began. ``begun`` is the serial of the
+    cache's first change, by which a cache that was emptied meanwhile is known. Of a cache
+    that is ``empty`` beyond the project ``after``, nothing is asked there; what comes before
+    was looked at by an earlier attempt: a build makes sure of it, a comparison does not.
+    """
 
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """A project with so many readable files; ``lacking``, if any, is what the cache lacks of it."""
-
-    files: int
-    lacking: Project | None
+    building: bool
+    begun: int = 0
+    after: str = ""
+    empty: bool = False
+    looking: Looking = "at projects"
 
 
 class Reindex:
     """One run; ``progress`` may be looked at meanwhile."""
 
-    def __init__(self, storage: Storage, cache: Cache, report: Report | None = None) -> None:
-        self._storage = storage
+    def __init__(
+        self,
+        storage: Storage,
+        cache: Cache,
+        plan: Plan,
+        progress: Progress,
+        *,
+        go_on: Report = lambda progress: None,
+    ) -> None:
+        """``go_on`` is called after every batch, and may raise Lost."""
         self._cache = cache
-        self._turns = asyncio.Semaphore(IN_FLIGHT)
-        self._journal = Journal(storage, self._turns)
-        self._report = report
+        self._plan = plan
+        self._go_on = go_on
+        self._comparer = Comparer(storage, cache, progress)
         self._seen: set[NormalizedName] = set()
-        self.progress = Progress()
+        self._expected: set[NormalizedName] = set()
+        self.progress = progress
 
-    async def run(self) -> Progress:
-        """Compare everything and repair what differs; then the cache is complete."""
-        try:
-            await self._compare()
-        finally:
-            self.progress.running = False
-            self._say()
-        return self.progress
+    async def run(self) -> None:
+        """Compare everything and repair what differs; then the cache is complete.
 
-    async def _compare(self) -> None:
-        fresh = not await self._cache.built()
-        if fresh:
-            await self._begin()
-        batch: list[_Compared] = []
-        files = 0
-        async for compared in self._projects(fresh=fresh):
-            batch.append(compared)
-            files += compared.files
-            if files >= BATCH:
-                await self._bring(batch)
-                batch, files = [], 0
-        await self._bring(batch)
-        if not fresh:
-            await self._drop_projects()
-        await self._cache.set_built()
-
-    async def _begin(self) -> None:
-        """Give a new cache serials above all that any former one gave out.
-
-        The first change it records says so; whoever goes on with an interrupted build, or
-        finds that somebody else wrote into the new cache first, can tell by it.
+        Raises errors.CacheUnavailable where the cache lost meanwhile what it was given.
         """
-        first = await self._cache.changes(0, 1)
-        if not first or first[0].action != BEGIN:
-            await self._cache.clear(await serials.reserve(self._storage))
-            await self._cache.record(_change(BEGIN))
+        batch: list[Compared] = []
+        files = 0
+        async with aclosing(abreast(self._comparisons(), READERS)) as projects:
+            async for compared in projects:
+                batch.append(compared)
+                files += compared.files
+                if files >= BATCH:
+                    await self._bring(batch)
+                    batch, files = [], 0
+        await self._bring(batch)
+        if not (self._plan.building and self._plan.empty):
+            await self._drop_projects()
+        if self._plan.building:
+            await self._make_sure()
+        if self._plan.building or await self._cache.built():
+            await self._cache.set_built()
 
-    async def _projects(self, *, fresh: bool) -> AsyncIterator[_Compared]:
-        """Every readable project of the journal, several at a time."""
-        reading: deque[asyncio.Task[_Compared | None]] = deque()
-        try:
-            async for chains in self._journal.chains():
-                self._seen.add(chains.name)
-                known = None if fresh else await self._cache.project(chains.name)
-                if known is not None:
-                    await self._drop_files(known, chains)
-                reading.append(asyncio.create_task(self._read(chains, known, fresh=fresh)))
-                if len(reading) >= READERS and (compared := await reading.popleft()):
-                    yield compared
-            while reading:
-                if compared := await reading.popleft():
-                    yield compared
-        finally:
-            for task in reading:
-                task.cancel()
+    async def _comparisons(self) -> AsyncIterator[Coroutine[Any, Any, Compared]]:
+        """The comparison of every project of the journal, in the order of the keys."""
+        async for chains in self._comparer.journal.chains():
+            self._seen.add(chains.name)
+            before = self._is_before(chains.name)
+            if before and not self._plan.building:
+                continue
+            absent = self._plan.empty and not before
+            # What an earlier attempt at a build brought is of this storage.
+            looking = "at numbers" if before else self._plan.looking
+            yield self._comparer.compare(chains, absent=absent, looking=looking)
 
-    async def _read(
-        self, chains: Chains, known: Project | None, *, fresh: bool
-    ) -> _Compared | None:
-        beyond = chains if known is None else chains.beyond(known)
-        if beyond is None:
-            return _Compared(len(chains.files), None)
-        found = await self._journal.read(beyond)
-        self.progress.broken += len(found.broken)
-        for chain, why in found.broken.items():
-            logger.error("the journal of %s/%s is broken: %s", chains.name, chain, why)
-        project = found.project
-        if project is None:
-            return None
+    def _is_before(self, name: NormalizedName) -> bool:
+        """Whether an earlier attempt came as far as this."""
+        # As the keys are ordered, where a slash follows the name: "a-b" is before "a".
+        return f"{name}/" <= f"{self._plan.after}/" if self._plan.after else False
+
+    async def _bring(self, batch: list[Compared]) -> None:
+        """What readers are shown, and the cursor, move on together."""
+        if not batch:
+            return
+        await self._comparer.bring(batch)
+        self._expected |= {one.name for one in batch if one.exists}
+        fresh = [one for one in batch if not self._is_before(one.name)]
+        self.progress.projects += sum(one.readable for one in fresh)
+        self.progress.files += sum(one.files for one in fresh)
         if fresh:
-            async with self._turns:
-                serial = await serials.noted(self._storage, project)
-            project = replace(project, serial=serial)
-        unread = len(chains.files) - len(beyond.files)
-        return _Compared(unread + len(project.files), project)
-
-    async def _bring(self, batch: list[_Compared]) -> None:
-        if lacking := [compared.lacking for compared in batch if compared.lacking is not None]:
-            self.progress.repaired += await self._cache.restore(lacking, _change("reindex"))
-        self.progress.projects += len(batch)
-        self.progress.files += sum(compared.files for compared in batch)
-        self._say()
+            self.progress.cursor = fresh[-1].name
+        self._go_on(self.progress)
 
     async def _drop_projects(self) -> None:
         """Forget the projects that the cache lists and the storage does not hold."""
+        async for name in self._listed():
+            if name not in self._seen:
+                await self._comparer.drop(name, None)
+
+    async def _make_sure(self) -> None:
+        """See that the cache still holds what it was given: only then may it be complete."""
+        async for name in self._listed():
+            self._expected.discard(name)
+        lost = [name for name in self._expected if await self._cache.outline(name) is None]
+        if lost or await begun(self._cache) != self._plan.begun:
+            raise errors.CacheUnavailable("The cache was emptied while it was being built.")
+
+    async def _listed(self) -> AsyncIterator[NormalizedName]:
         after = ""
         while page := await self._cache.projects(after=after, limit=1000):
             for summary in page:
-                if summary.name not in self._seen:
-                    await self._drop(summary.name, None)
+                yield summary.name
             after = page[-1].name
 
-    async def _drop_files(self, known: Project, chains: Chains) -> None:
-        """The same for the files of one project."""
-        for file in known.files:
-            if file.filename not in chains.files:
-                await self._drop(known.name, file.filename)
 
-    async def _drop(self, name: NormalizedName, filename: str | None) -> None:
-        # An event is there before the cache speaks of it, so what is missing now, asked
-        # again after the scan, is really gone.
-        if not await self._journal.holds(name, filename):
-            await self._cache.forget(name, filename, _change("forget"))
-            self.progress.dropped += 1
-
-    def _say(self) -> None:
-        if self._report is not None:
-            self._report(self.progress)
+async def begun(cache: Cache) -> int | None:
+    """The serial of the change that a cache began with; None where it has not begun."""
+    first = await cache.changes(0, 1)
+    return first[0].serial if first and first[0].action == BEGIN else None
 
 
-def _change(action: str) -> Change:
-    return Change(action=action, time=datetime.now(UTC), actor=SYSTEM)
+async def begin(storage: Storage, cache: Cache) -> int:
+    """Give a new cache serials above all that any former one gave out.
+
+    The first change it records says so; whoever goes on with an interrupted build, or
+    finds that somebody else wrote into the new cache first, can tell by it.
+    """
+    await cache.clear(await serials.reserve(storage))
+    return await cache.record(change(BEGIN))

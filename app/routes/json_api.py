@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from fastapi import Request, Response
+from packaging.utils import NormalizedName
 
 from app import errors
 from app.dependencies import BaseUrlDep, FileBaseUrlDep, IndexDep, PagesDep
 from app.index import Index
 from app.models import File, Project, Status
 from app.names import canonical_version
-from app.pages import Page, Pages, json_page, version_key
-from app.routes.reading import ReaderDep, Shown, door, moved, page_response, project_name
+from app.pages import Key, Page, Pages, json_page, version_key
+from app.routes.reading import Reader, ReaderDep, door, moved, page_response, project_name
+from app.routes.router import Router
+from app.routes.shown import Shown
 from app.simple import legacy
+from app.upstream.relayed import described
 
-router = APIRouter(tags=["json"])
+router = Router(tags=["json"])
 
 RENAMED = {301: "The project's normalised name."}
+
+
+class Known(NamedTuple):
+    """A project of ours or of an upstream; ``key`` tells one state of it from every other."""
+
+    project: Project
+    key: Key
+    public: bool
+    metadata: Callable[[File], Awaitable[bytes]]
 
 
 @door(
@@ -39,12 +55,12 @@ async def project(
     name = project_name(project)
     if name != project:
         return moved(request, base, f"/pypi/{name}/json")
-    shown = await reader.project(name)
-    version = legacy.newest(_listed(shown.project))
+    known = await _known(reader, index, name)
+    version = legacy.newest(_listed(known.project))
     if version is None:
         raise errors.ProjectNotFound(name)
-    page = await _page(index, pages, shown.project, version, files, whole=True)
-    return _response(request, page, shown)
+    page = await _page(known, pages, version, files, whole=True)
+    return _response(request, page, known)
 
 
 @door(
@@ -69,10 +85,10 @@ async def release(
     name = project_name(project)
     if name != project:
         return moved(request, base, f"/pypi/{name}/{version}/json")
-    shown = await reader.project(name)
-    _listed(shown.project)
-    page = await _page(index, pages, shown.project, version, files, whole=False)
-    return _response(request, page, shown)
+    known = await _known(reader, index, name)
+    _listed(known.project)
+    page = await _page(known, pages, version, files, whole=False)
+    return _response(request, page, known)
 
 
 def _listed(project: Project) -> tuple[File, ...]:
@@ -81,17 +97,36 @@ def _listed(project: Project) -> tuple[File, ...]:
     return project.published
 
 
-async def _page(
-    index: Index, pages: Pages, project: Project, version: str, base: str, *, whole: bool
-) -> Page:
+async def _known(reader: Reader, index: Index, name: NormalizedName) -> Known:
+    shown = await reader.listed(name)
+    if isinstance(shown, Shown):
+        return Known(shown.project, version_key(shown.project), shown.public, index.metadata)
+    relayed, upstreams = shown.relayed, reader.upstreams
+
+    async def metadata(file: File) -> bytes:
+        if file.blob:
+            return await index.metadata(file)
+        return await upstreams.metadata(upstreams.entry(relayed, file.filename))
+
+    mine = version_key(shown.own) if shown.own is not None else ()
+    return Known(
+        described(relayed, shown.own),
+        ("relay", name, relayed.said, relayed.until, mine),
+        shown.public and shown.alike,
+        metadata,
+    )
+
+
+async def _page(known: Known, pages: Pages, version: str, base: str, *, whole: bool) -> Page:
+    project = known.project
     release = project.release(version)
     if not release:
         raise errors.ReleaseNotFound(project.name, version)
-    key = ("json", *version_key(project), canonical_version(release[0].version), base, whole)
+    key = ("json", *known.key, canonical_version(release[0].version), base, whole)
     if (kept := pages.kept(key)) is not None:
         return kept
-    described = legacy.describing(release)
-    metadata = b"" if described is None else await index.metadata(described)
+    best = legacy.describing(release)
+    metadata = b"" if best is None else await known.metadata(best)
 
     def build() -> Page:
         body = legacy.render(project, release, metadata, base=base, whole=whole)
@@ -101,8 +136,8 @@ async def _page(
     return await pages.remembered(key, build, slow=True)
 
 
-def _response(request: Request, page: Page, shown: Shown) -> Response:
-    response = page_response(request, page, public=shown.public)
-    if shown.public:
+def _response(request: Request, page: Page, known: Known) -> Response:
+    response = page_response(request, page, public=known.public)
+    if known.public:
         response.headers["Access-Control-Allow-Origin"] = "*"
     return response

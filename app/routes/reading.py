@@ -7,7 +7,7 @@ to ask whether the caller may read it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,38 +15,42 @@ from packaging.utils import NormalizedName
 
 from app import errors, names
 from app.access import policy
-from app.access.base import Access, Grants
-from app.dependencies import AccessDep, DefaultsDep, IdentityDep, IndexDep
+from app.access.base import Access
+from app.dependencies import (
+    AccessDep,
+    DefaultsDep,
+    IdentityDep,
+    IndexDep,
+    OfferDep,
+    UpstreamsDep,
+)
+from app.hot.offer import Offer
 from app.index import Index
-from app.models import File, Identity, Permission, Project, ProjectSummary
+from app.models import Identity, Permission, Project, ProjectSummary
 from app.pages import Page
 from app.routes import conditional
 from app.routes.schemas import FAILURES, Failure
+from app.routes.shown import Abroad, Handed, Right, Shown
+from app.upstream.upstreams import Upstreams
+from app.upstream.wanted import Wanted
 
 _QUERY = "!$%&'()*+,-./:;=?@_~"
-
-
-class Shown(NamedTuple):
-    """A project that the caller may read; ``public``: so may everyone."""
-
-    project: Project
-    public: bool
-
-
-class Handed(NamedTuple):
-    """A file that the caller may have; ``public``: so may everyone."""
-
-    file: File
-    public: bool
 
 
 class Reader:
     """The index as one caller may see it."""
 
     def __init__(
-        self, index: Index, access: Access, defaults: policy.Defaults, identity: Identity | None
+        self,
+        index: Index,
+        access: Access,
+        defaults: policy.Defaults,
+        identity: Identity | None,
+        offer: Offer,
+        upstreams: Upstreams,
     ) -> None:
         self._index, self._access, self._defaults = index, access, defaults
+        self._offer, self.upstreams = offer, upstreams
         self.identity = identity
 
     async def project(self, name: NormalizedName) -> Shown:
@@ -55,8 +59,76 @@ class Reader:
             project = await self._index.project(name)
         except errors.ProjectNotFound:
             await self._admit(name, await self._index.generation(name))
+            if not self.upstreams.serving(name):
+                self._offer.hold()
             raise
         return Shown(project, await self._admit(name, project.generation))
+
+    async def listed(self, name: NormalizedName) -> Shown | Abroad:
+        """A project of ours, or else of an upstream; raises errors.Unreachable as well."""
+        if not self.upstreams.serving(name):
+            return await self.project(name)
+        try:
+            project = await self._index.project(name)
+        except errors.ProjectNotFound:
+            generation = await self._index.generation(name)
+            return await self._abroad(name, await self._right(name, generation), None)
+        right = await self._right(name, project.generation)
+        shown = Shown(project, right.public)
+        if not self.upstreams.shows_beside(project):
+            return shown
+        try:
+            return await self._abroad(name, right, project)
+        except errors.ProjectNotFound:
+            return shown
+
+    async def entry(self, name: NormalizedName, filename: str) -> tuple[Abroad, Wanted]:
+        """A file of an upstream; to be asked where ``file`` found none.
+
+        Raises errors.FileNotFound, errors.Withheld, errors.Unreachable and what ``file`` does.
+        """
+        if not self.upstreams.serving(name):
+            raise errors.FileNotFound(name, filename)
+        try:
+            own = await self._index.project(name)
+        except errors.ProjectNotFound:
+            own = None
+        if own is not None and not self.upstreams.shows_beside(own):
+            raise errors.FileNotFound(name, filename)
+        if own is not None and any(file.filename == filename for file in own.files):
+            raise errors.FileNotFound(name, filename)  # one of ours, and deleted
+        try:
+            generation = await self._index.generation(name)
+            abroad = await self._abroad(name, await self._right(name, generation), own)
+            return abroad, self.upstreams.entry(abroad.relayed, filename)
+        except errors.ProjectNotFound:
+            raise errors.FileNotFound(name, filename) from None
+
+    async def _abroad(self, name: NormalizedName, right: Right, own: Project | None) -> Abroad:
+        grants = right.grants
+        fetches = policy.fetches(self.identity, name, right.generation, grants, self._defaults)
+        if not fetches and self.upstreams.keeps_all(name):
+            self._refuse_to_keep(name, own)
+        relayed = await self.upstreams.project(name)
+        if not fetches and not relayed.direct:
+            self._refuse_to_keep(name, own)
+        alike = not grants and policy.fetching_follows_reading(self._defaults)
+        return Abroad(
+            relayed,
+            right.public,
+            direct=relayed.direct or not fetches,
+            alike=relayed.direct or alike,
+            own=own,
+        )
+
+    def _refuse_to_keep(self, name: NormalizedName, own: Project | None) -> None:
+        """Whoever may not have files kept here sees none, or is sent there by a setting."""
+        if own is not None and not self.upstreams.show_always:
+            raise errors.ProjectNotFound(name)
+        if self.identity is None:
+            raise errors.Unauthenticated
+        if not self.upstreams.show_always:
+            raise errors.ProjectNotFound(name)
 
     async def file(self, name: NormalizedName, filename: str) -> Handed:
         """A published file.
@@ -77,13 +149,13 @@ class Reader:
         Raises errors.Unauthenticated where the anonymous may read none of them, nor any by
         default: clients then ask for credentials.
         """
-        if self.identity is not None and self.identity.admin:
+        if self.identity is not None and self.identity.admin and self.identity.scope is None:
             return list(summaries)
         every = await self._access.all_grants()
         own = {
             line.name: grants
             for line in (summaries if every else ())
-            if (grants := every.get((line.name, line.generation)))
+            if (grants := policy.of(every, line.name, line.generation))
         }
         seen = policy.readable(self.identity, summaries, own, self._defaults)
         if not seen and self.identity is None and not self.by_default:
@@ -93,22 +165,30 @@ class Reader:
     @property
     def by_default(self) -> bool:
         """Whether the caller may read the projects that have no grants of their own."""
-        return self._allowed({})
-
-    def _allowed(self, grants: Grants) -> bool:
-        return policy.allows(self.identity, Permission.READ, grants, self._defaults)
+        return policy.reads_by_default(self.identity, self._defaults)
 
     async def _admit(self, name: NormalizedName, generation: str | None) -> bool:
+        return (await self._right(name, generation)).public
+
+    async def _right(self, name: NormalizedName, generation: str | None) -> Right:
+        """Raises errors.Unauthenticated, errors.Forbidden where the caller may not read it."""
         grants = await self._access.grants(name, generation)
-        policy.decide(self.identity, Permission.READ, name, grants, self._defaults)
-        return policy.allows(None, Permission.READ, grants, self._defaults)
+        policy.decide(self.identity, Permission.READ, name, generation, grants, self._defaults)
+        self._offer.see(name, generation, grants)
+        public = policy.allows(None, Permission.READ, name, generation, grants, self._defaults)
+        return Right(generation, grants, public)
 
 
-def get_reader(
-    index: IndexDep, access: AccessDep, defaults: DefaultsDep, identity: IdentityDep
+async def get_reader(
+    index: IndexDep,
+    access: AccessDep,
+    defaults: DefaultsDep,
+    identity: IdentityDep,
+    offer: OfferDep,
+    upstreams: UpstreamsDep,
 ) -> Reader:
     """The index as whoever asks may see it."""
-    return Reader(index, access, defaults, identity)
+    return Reader(index, access, defaults, identity, offer, upstreams)
 
 
 ReaderDep = Annotated[Reader, Depends(get_reader)]

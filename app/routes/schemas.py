@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.index.reindex import Progress
-from app.models import Change, File, Kind, Project, ProjectSummary, Status
+from app.index.progress import Progress, State
+from app.models import (
+    UNKNOWN_SIZE,
+    UNKNOWN_TIME,
+    Change,
+    File,
+    Kind,
+    Project,
+    ProjectSummary,
+    Status,
+)
+
+NO_NUL = r"^[^\x00]*$"
+"""The pattern of a text that is looked for: no database holds a NUL."""
 
 
 class Failure(BaseModel):
@@ -32,6 +44,7 @@ FAILURES: dict[int | str, dict[str, Any]] = {
     401: {"model": Failure, "description": "Missing or wrong credentials."},
     403: {"model": Failure, "description": "Known, but without the right."},
     404: {"model": Failure, "description": "There is no such thing."},
+    429: {"model": Failure, "description": "Too often; see `Retry-After`."},
     503: {"model": Failure, "description": "Try again later; see `Retry-After`."},
 }
 
@@ -64,12 +77,13 @@ class FileDetail(BaseModel):
     filename: str
     version: str
     kind: Kind
-    size: int = Field(description="bytes")
-    sha256: str
-    blake2b_256: str
-    md5: str
-    upload_time: datetime
+    size: int | None = Field(description="bytes; null where an upstream does not say")
+    sha256: str | None
+    blake2b_256: str | None
+    md5: str | None
+    upload_time: datetime | None
     uploader: str = Field(description="kind:id of who published it")
+    source: str = Field(description="upload, adopt, or `upstream:` and its name")
     requires_python: str | None
     yanked: bool
     yanked_reason: str | None
@@ -84,12 +98,13 @@ class FileDetail(BaseModel):
             filename=file.filename,
             version=file.version,
             kind=file.kind,
-            size=file.size,
-            sha256=file.hashes.sha256,
-            blake2b_256=file.hashes.blake2b_256,
-            md5=file.hashes.md5,
-            upload_time=file.upload_time,
+            size=None if file.size == UNKNOWN_SIZE else file.size,
+            sha256=file.hashes.sha256 or None,
+            blake2b_256=file.hashes.blake2b_256 or None,
+            md5=file.hashes.md5 or None,
+            upload_time=None if file.upload_time == UNKNOWN_TIME else file.upload_time,
             uploader=f"{file.uploader.kind}:{file.uploader.id}",
+            source=file.source,
             requires_python=file.requires_python,
             yanked=file.yanked is not None,
             yanked_reason=file.yanked or None,
@@ -185,25 +200,39 @@ class ChangeList(BaseModel):
 
 
 class ReindexProgress(BaseModel):
-    """How far a reindex has come; all zero where none ran in this process."""
+    """How far a reindex has come; of this cache, on whatever replica."""
 
-    running: bool = False
-    projects: int = 0
-    files: int = 0
-    repaired: int = 0
-    dropped: int = 0
-    broken: int = 0
+    running: bool
+    state: State = Field(
+        description="`idle`: none ever ran; `interrupted`: another replica goes on with it"
+    )
+    kind: Literal["build", "comparison"] = Field(description="of a new cache, or of a whole one")
+    projects: int
+    files: int
+    repaired: int = Field(description="projects of which the cache lacked something")
+    dropped: int = Field(description="what the cache held and the storage does not")
+    broken: int = Field(description="journals that cannot be read")
+    by: str | None = Field(description="kind:id of who asked for it")
+    holder: str | None = Field(description="host:pid of the process that does it")
+    since: datetime | None
+    updated: datetime | None = Field(description="when the holder last said something")
+    reason: str | None = Field(description="why it failed")
 
     @classmethod
-    def of(cls, progress: Progress | None) -> ReindexProgress:
-        """The state of a run, or of none."""
-        if progress is None:
-            return cls()
+    def of(cls, progress: Progress) -> ReindexProgress:
+        """The state of a run."""
         return cls(
             running=progress.running,
+            state=progress.state,
+            kind="build" if progress.building else "comparison",
             projects=progress.projects,
             files=progress.files,
             repaired=progress.repaired,
             dropped=progress.dropped,
             broken=progress.broken,
+            by=progress.by or None,
+            holder=progress.holder or None,
+            since=progress.since,
+            updated=progress.updated,
+            reason=progress.reason or None,
         )

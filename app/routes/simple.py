@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from app.answers import ErrorResponse
-from app.dependencies import BaseUrlDep, IndexDep, PagesDep
+from app.dependencies import (
+    BaseUrlDep,
+    FileBaseUrlDep,
+    IndexDep,
+    OfferDep,
+    PagesDep,
+    SettingsDep,
+)
+from app.routes import relaying
 from app.routes.reading import ReaderDep, door, moved, page_response, project_name
+from app.routes.router import Router
+from app.routes.shown import Abroad
 from app.simple import negotiate, render
 from app.simple.negotiate import Coding, Format
 
-router = APIRouter(tags=["simple"])
+router = Router(tags=["simple"])
 
 VARY = ("Accept", "Accept-Encoding")
 TYPES = tuple(format.value for format in Format)
@@ -29,17 +40,17 @@ async def root(
     reader: ReaderDep,
     index: IndexDep,
     pages: PagesDep,
+    offer: OfferDep,
     format: FormatQuery = None,
 ) -> Response:
     """The projects that the caller may read, as HTML or JSON."""
     chosen = _format(request, format)
     if chosen is None:
         return _not_acceptable()
-    # Read before the projects: what is newer than the serial may be in the list, nothing
-    # that is as old as it is missing.
-    serial = await index.shown_serial()
-    summaries = await reader.visible(await index.projects())
-    page = await pages.root(summaries, chosen, _coding(request), serial=serial)
+    listing = await index.listing()
+    summaries = await reader.visible(listing.projects)
+    page = await pages.root(summaries, chosen, _coding(request), serial=listing.serial)
+    offer.hold_personal(known=reader.identity is not None)
     # Who may read nothing more than everyone gets the same list, but a cache cannot know.
     return page_response(request, page, public=False, vary=VARY)
 
@@ -57,6 +68,9 @@ async def project(
     reader: ReaderDep,
     pages: PagesDep,
     base: BaseUrlDep,
+    files: FileBaseUrlDep,
+    offer: OfferDep,
+    settings: SettingsDep,
     format: FormatQuery = None,
 ) -> Response:
     """The files of a project, as HTML or JSON."""
@@ -66,8 +80,21 @@ async def project(
     chosen = _format(request, format)
     if chosen is None:
         return _not_acceptable()
-    shown = await reader.project(name)
-    page = await pages.project(shown.project, chosen, _coding(request))
+    shown = await reader.listed(name)
+    if isinstance(shown, Abroad):
+        page = await relaying.page(
+            pages,
+            shown,
+            chosen,
+            _coding(request),
+            integrity=_integrity(files),
+            paths=settings.upstream_paths,
+        )
+        relaying.hold(offer, shown)
+        return page_response(request, page, public=shown.public and shown.alike, vary=VARY)
+    page = await pages.project(shown.project, chosen, _coding(request), integrity=_integrity(files))
+    if not reader.upstreams.shows_beside(shown.project):
+        offer.hold()
     return page_response(request, page, public=shown.public, vary=VARY)
 
 
@@ -116,3 +143,10 @@ def _coding(request: Request) -> Coding:
 def _not_acceptable() -> Response:
     message = f"This page comes as {', '.join(TYPES)}."
     return ErrorResponse(406, message, {"Vary": ", ".join(VARY)})
+
+
+def _integrity(base: str) -> str | None:
+    """Where provenance is found: an absolute URL of a secure origin, or None (PEP 740)."""
+    parts = urlsplit(base)
+    secure = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
+    return f"{base}/integrity/" if secure and parts.scheme else None

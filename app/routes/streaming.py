@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -75,6 +76,8 @@ class Streamed(Response):
             level = logging.ERROR if answers.status(error) == 500 else logging.WARNING
             request, kind = answers.request_id(scope), type(error).__name__
             logger.log(level, "request %s broke off: %s: %s", request, kind, error)
+            if isinstance(error, errors.Corrupt):
+                answers.note_damage(HTTPConnection(scope), error)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from app import errors, names
+from app.access.ledger import Ledger
+from app.access.limits import network_of
 from app.access.principals import EVERYONE
 from app.dependencies import (
+    AttestorDep,
     DefaultsDep,
     IdentityDep,
     IndexDep,
     InspectorsDep,
+    LedgerDep,
+    LimitsDep,
     SettingsDep,
     authorize,
+    get_identity,
 )
 from app.index import Index
+from app.index.publish import Published
+from app.metrics import Meters
+from app.metrics.refusals import reason
 from app.models import Actor, Identity, Permission
+from app.reports import client_address, reporting
 from app.routes import xmlrpc
+from app.routes.claims import ClaimsDep
 from app.routes.reading import ReaderDep
+from app.routes.recording import ANONYMOUS, Recorder, RecorderDep
+from app.routes.router import Router
 from app.routes.schemas import FAILURES, Failure
+from app.routes.trusted import Uploading, attested, publisher_of
+from app.state import of as _state
 from app.upload import form as forms
 from app.upload.accept import accept
 from app.upload.form import Fields, Form
 
-router = APIRouter(tags=["upload"])
+router = Router(tags=["upload"])
 
-ANONYMOUS = Actor(kind="anonymous", id="")
 ACTION = ":action"
 """The one field that clients may also put into the query."""
 
@@ -80,49 +96,107 @@ async def get_uploader(identity: IdentityDep, defaults: DefaultsDep) -> Identity
 UploaderDep = Annotated[Identity | None, Depends(get_uploader)]
 
 
-async def upload(
-    request: Request,
-    uploader: UploaderDep,
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What takes an upload in."""
+
+    index: IndexDep
+    inspectors: InspectorsDep
+    settings: SettingsDep
+    limits: LimitsDep
+    claims: ClaimsDep
+    record: RecorderDep
+    ledger: LedgerDep
+    attestor: AttestorDep
+
+
+async def get_desk(
     index: IndexDep,
     inspectors: InspectorsDep,
     settings: SettingsDep,
-) -> Response:
+    limits: LimitsDep,
+    claims: ClaimsDep,
+    record: RecorderDep,
+    ledger: LedgerDep,
+    attestor: AttestorDep,
+) -> Desk:
+    """What takes an upload in."""
+    return Desk(index, inspectors, settings, limits, claims, record, ledger, attestor)
+
+
+DeskDep = Annotated[Desk, Depends(get_desk)]
+
+
+async def upload(request: Request, uploader: UploaderDep, desk: DeskDep) -> Response:
     """Publish one wheel or sdist; the same file again changes nothing and succeeds.
 
     Refusals say why in `message` and `code`, and in the reason phrase.
     """
-
-    async def may_upload(fields: Fields) -> None:
-        await _authorize(request, uploader, index, fields)
-
-    async with forms.receive(
-        request.stream(),
-        content_type=request.headers.get("content-type", ""),
-        spool=settings.spool,
-        max_file_size=settings.max_file_size,
-        on_fields=may_upload,
-    ) as form:
-        form = _with_action(request, form)
-        await may_upload(form.fields)
-        distribution = await accept(form, profile=settings.upload_profile, inspector=inspectors)
-        await index.publish(distribution, uploader.actor if uploader else ANONYMOUS)
+    await take(request, uploader, desk)
     return Response("OK\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+async def take(
+    request: Request,
+    uploader: Identity | None,
+    desk: Desk,
+    *,
+    name: str | None = None,
+    complete: Callable[[Form], Form] = lambda form: form,
+) -> Published:
+    """Publish what the request's form holds.
+
+    ``name`` is the project where the URL names it; ``complete`` adds what forms of former times
+    do not say.
+    """
+    index, limits, settings = desk.index, desk.limits, desk.settings
+
+    async def may_upload(fields: Fields) -> Uploading | None:
+        said = fields if name is None else {**fields, "name": (name,)}
+        return await _authorize(request, uploader, index, desk.ledger, said)
+
+    actor = uploader.actor if uploader else ANONYMOUS
+    meters = _state(request)["meters"]
+    with counting_refusals(meters):
+        await limits.spend(limits.upload(counted(request, actor)))
+        async with forms.receive(
+            request.stream(),
+            content_type=request.headers.get("content-type", ""),
+            spool=settings.spool,
+            max_file_size=settings.max_file_size,
+            on_fields=may_upload,
+        ) as form:
+            form = _with_action(request, form)
+            trusted = await may_upload(form.fields)
+            with noting_refusals(request, form):
+                form = complete(form)
+                distribution = await accept(
+                    form, profile=settings.upload_profile, inspector=desk.inspectors
+                )
+                distribution = await attested(form.fields, distribution, trusted, desk.attestor)
+                if await index.generation(distribution.project) is None:
+                    await limits.spend(limits.project(counted(request, actor)))
+                # What was proved may have been taken away while the file came and was looked at.
+                again, said = await get_identity(request), {"name": (distribution.project,)}
+                await _authorize(request, again, index, desk.ledger, said)
+                published = await index.publish(distribution, actor)
+    await desk.claims.follow(published, trusted.publisher.id if trusted else None)
+    await record_published(desk.record, published)
+    count_published(meters, published)
+    return published
 
 
 async def upload_or_call(
     request: Request,
     identity: IdentityDep,
     defaults: DefaultsDep,
-    index: IndexDep,
-    inspectors: InspectorsDep,
-    settings: SettingsDep,
     reader: ReaderDep,
+    desk: DeskDep,
 ) -> Response:
     """An upload, or XML-RPC where the body is `text/xml`."""
     if xmlrpc.is_call(request):
-        return await xmlrpc.answer(request, index, reader)
-    uploader = await get_uploader(identity, defaults)
-    return await upload(request, uploader, index, inspectors, settings)
+        return await xmlrpc.answer(request, desk.index, reader)
+    return await upload(request, await get_uploader(identity, defaults), desk)
 
 
 # Every spelling is routed: clients abort on any redirect of an upload.
@@ -140,9 +214,11 @@ for path in ("/pypi/", "/pypi"):
 
 
 async def _authorize(
-    request: Request, uploader: Identity | None, index: Index, fields: Fields
-) -> None:
+    request: Request, uploader: Identity | None, index: Index, ledger: Ledger, fields: Fields
+) -> Uploading | None:
     """Whether the uploader may upload to the project that the form names.
+
+    The answer is the publisher that does, if one.
 
     A form that names none, or several, passes: the checks refuse it with the better reason.
     """
@@ -151,6 +227,55 @@ async def _authorize(
             project = names.normalize(name.strip())
             generation = await index.generation(project)
             await authorize(request, uploader, Permission.UPLOAD, project, generation)
+            return await publisher_of(uploader, ledger, index, project)
+    return None
+
+
+@contextmanager
+def noting_refusals(request: Request, form: Form) -> Iterator[None]:
+    """A file that breaks a rule, or whose name is taken, is worth an entry."""
+    try:
+        yield
+    except (errors.Invalid, errors.Refused, errors.TooLarge):
+        project = "".join(form.fields.get("name", ())[:1])
+        filename = form.content.filename if form.content else ""
+        reporting(request)("file.refuse", target=f"file:{project}/{filename}")
+        raise
+
+
+@contextmanager
+def counting_refusals(meters: Meters) -> Iterator[None]:
+    """What is refused is counted by its reason."""
+    try:
+        yield
+    except errors.PypicloudError as error:
+        meters.count("upload_refusals", reason(error)).value += 1
+        raise
+
+
+def counted(request: Request, actor: Actor) -> str:
+    """Whose uploads are counted together; of the anonymous, those from one address."""
+    if actor == ANONYMOUS:
+        return network_of(client_address(request))
+    return f"{actor.kind}:{actor.id}"
+
+
+def count_published(meters: Meters, published: Published) -> None:
+    """An upload is counted, and its bytes where they are new."""
+    meters.count("uploads", "new" if published.new else "same").value += 1
+    if published.new:
+        meters.count("upload_bytes").value += published.file.size
+
+
+async def record_published(record: Recorder, published: Published) -> None:
+    """What an upload did, for the audit trail."""
+    file = published.file
+    if published.claimed:
+        generation = {"generation": file.generation}
+        await record.entry("project.claim", f"project:{file.project}", after=generation)
+    if published.new:
+        after = {"sha256": file.hashes.sha256, "size": file.size}
+        await record.entry("file.publish", f"file:{file.project}/{file.filename}", after=after)
 
 
 def _with_action(request: Request, form: Form) -> Form:

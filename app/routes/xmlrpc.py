@@ -5,7 +5,7 @@ Uploads are sent to the same URL; the upload door hands over what ``is_call`` sa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal
 from xmlrpc.client import Fault
 
@@ -13,8 +13,11 @@ from fastapi import Request, Response
 
 from app import errors
 from app.cache.base import Query
+from app.dependencies import get_limits
 from app.index import Index
-from app.models import Change
+from app.index.history import PRUNED
+from app.models import Change, ProjectSummary
+from app.reports import client_address
 from app.routes import calls
 from app.routes.calls import Value
 from app.routes.reading import Reader
@@ -38,13 +41,16 @@ def is_call(request: Request) -> bool:
 async def answer(request: Request, index: Index, reader: Reader) -> Response:
     """The response to a call; what is wrong with it is a Fault, with status 200.
 
-    Raises errors.TooLarge, errors.Unauthenticated, errors.Unavailable.
+    Raises errors.TooLarge, errors.TooManyAttempts, errors.Unauthenticated, errors.Unavailable.
     """
     try:
         name, arguments = calls.parse(await _body(request))
         method = METHODS.get(name)
         if method is None:
             raise Fault(calls.NO_METHOD, "There is no such method.")
+        if method is _search:
+            limits = await get_limits(request)
+            await limits.spend(limits.search(client_address(request)))
         body = calls.answer(await method(index, reader, arguments))
     except Fault as fault:
         body = calls.fault(fault)
@@ -109,18 +115,33 @@ async def _changelog_last_serial(index: Index, reader: Reader, arguments: Sequen
 async def _changelog_since_serial(
     index: Index, reader: Reader, arguments: Sequence[Value]
 ) -> Value:
-    """``[project, version, time, action, serial]`` of each change, of projects that are there."""
+    """``[project, version, time, action, serial]`` of each change, of projects that are there.
+
+    In the place of changes that are no longer listed stands the last of each project.
+    """
     match arguments:
         case [int(after)] if not isinstance(after, bool) and 0 <= after < 2**63:
             pass
         case _:
             raise Fault(calls.WRONG_ARGUMENTS, "changelog_since_serial takes a serial.")
-    visible = {one.name for one in await reader.visible(await index.projects())}
+    visible = {one.name: one for one in await reader.visible(await index.projects())}
     entries: list[Value] = []
-    while len(entries) < CHANGES and (changes := await index.changes(after)):
-        entries += [_entry(change) for change in changes if change.project in visible]
+    while len(entries) < CHANGES and (changes := await index.history.changes(after)):
+        for change in changes:
+            if change.action == PRUNED:
+                entries += _latest(visible.values(), after, change.serial)
+            elif change.project in visible:
+                entries.append(_entry(change))
         after = changes[-1].serial
     return entries
+
+
+def _latest(every: Iterable[ProjectSummary], after: int, last: int) -> list[Value]:
+    """An entry of each project whose own serial is one of these."""
+    those = sorted((one for one in every if after < one.serial <= last), key=lambda o: o.serial)
+    return [
+        [one.name, one.version, int(one.updated.timestamp()), "update", one.serial] for one in those
+    ]
 
 
 def _entry(change: Change) -> Value:

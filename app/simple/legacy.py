@@ -14,7 +14,7 @@ import msgspec
 from packaging.metadata import parse_email
 
 from app import names
-from app.models import File, Kind, Project
+from app.models import UNKNOWN_SIZE, UNKNOWN_TIME, File, Kind, Project
 from app.names import canonical_version
 from app.simple.render import path, shown, spelled, timestamp
 
@@ -115,25 +115,32 @@ def _info(
     }
 
 
+def _offered(file: File) -> object:
+    if not file.offers_metadata:
+        return False
+    return {"sha256": file.metadata_sha256} if file.metadata_sha256 else True
+
+
 def _entry(file: File, base: str) -> dict[str, object]:
+    time, dated = file.upload_time, file.upload_time != UNKNOWN_TIME
     return {
         "comment_text": file.comment,
-        "core-metadata": {"sha256": file.metadata_sha256} if file.offers_metadata else False,
+        "core-metadata": _offered(file),
         "digests": {
-            "blake2b_256": file.hashes.blake2b_256,
-            "md5": file.hashes.md5,
-            "sha256": file.hashes.sha256,
+            "blake2b_256": file.hashes.blake2b_256 or None,
+            "md5": file.hashes.md5 or None,
+            "sha256": file.hashes.sha256 or None,
         },
         "downloads": -1,
         "filename": file.filename,
         "has_sig": False,
-        "md5_digest": file.hashes.md5,
+        "md5_digest": file.hashes.md5 or None,
         "packagetype": file.kind.value,
         "python_version": file.python_version,
         "requires_python": file.requires_python,
-        "size": file.size,
-        "upload_time": file.upload_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
-        "upload_time_iso_8601": timestamp(file.upload_time),
+        "size": None if file.size == UNKNOWN_SIZE else file.size,
+        "upload_time": f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if dated else None,
+        "upload_time_iso_8601": timestamp(time) if dated else None,
         "url": f"{base}/files/{path(file)}",
         "yanked": file.yanked is not None,
         "yanked_reason": file.yanked or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 _WEIGHT = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")
@@ -22,6 +22,7 @@ class Coding(StrEnum):
 
     IDENTITY = "identity"
     GZIP = "gzip"
+    ZSTD = "zstd"
 
 
 _NAMED: dict[str, Format] = {
@@ -51,12 +52,33 @@ def representation(accept: str | None, wanted: str | None = None) -> Format | No
     return best if _liking(best, weights)[0] > 0 else None
 
 
+def preferred(accept: str | None, types: Sequence[str]) -> str | None:
+    """Of ``types``, ours first, what an ``Accept`` header (None: none) likes best; None: none."""
+    if accept is None or not accept.strip():
+        return types[0]
+    weights = _weights(accept)
+
+    def weight(type: str) -> float:
+        family = f"{type.partition('/')[0]}/*"
+        return next((weights[name] for name in (type, family, "*/*") if name in weights), 0.0)
+
+    best = max(types, key=weight)
+    return best if weight(best) > 0 else None
+
+
 def coding(accept_encoding: str | None) -> Coding:
-    """gzip where the client takes it at least as gladly as the plain bytes, else these."""
+    """zstd or gzip where the client takes it at least as gladly as the plain bytes, else these.
+
+    zstd has to be named: who takes anything may not mean what is newer than itself.
+    """
     weights = _weights(accept_encoding or "")
     anything = weights.get("*", 0.0)
     gzip = max(weights.get("gzip", anything), weights.get("x-gzip", 0.0))
-    return Coding.GZIP if gzip > 0 and gzip >= weights.get("identity", 0.0) else Coding.IDENTITY
+    zstd = weights.get("zstd", 0.0)
+    best = max(gzip, zstd)
+    if best <= 0 or best < weights.get("identity", 0.0):
+        return Coding.IDENTITY
+    return Coding.ZSTD if zstd == best else Coding.GZIP
 
 
 def _liking(format: Format, weights: dict[str, float]) -> tuple[float, int, int]:

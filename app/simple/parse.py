@@ -6,9 +6,10 @@ keys, attributes and elements are passed over. What cannot be believed raises Va
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from typing import Annotated, TypeVar
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
@@ -21,6 +22,7 @@ from app.simple.negotiate import Format
 _HASH_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "blake2b": 128, "sha1": 40, "md5": 32}
 
 _Shape = TypeVar("_Shape")
+_Take = Callable[[Iterable[Callable[[], "Link"]]], Iterator["Link"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,32 @@ class Listing:
 
 def project(body: bytes, format: Format, *, url: str) -> Listing:
     """The page that was found at ``url`` (where redirects ended)."""
-    return _project_json(body, url) if format is Format.JSON else _project_html(body, url)
+    return _project(body, format, url, _strictly)
+
+
+def tolerant(body: bytes, format: Format, *, url: str) -> tuple[Listing, int]:
+    """The same without the entries that cannot be believed, and how many those are."""
+    dropped = 0
+
+    def leniently(makers: Iterable[Callable[[], Link]]) -> Iterator[Link]:
+        nonlocal dropped
+        for make in makers:
+            try:
+                yield make()
+            except ValueError:
+                dropped += 1
+
+    listing = _project(body, format, url, leniently)
+    return listing, dropped
+
+
+def _strictly(makers: Iterable[Callable[[], Link]]) -> Iterator[Link]:
+    return (make() for make in makers)
+
+
+def _project(body: bytes, format: Format, url: str, take: _Take) -> Listing:
+    read = _project_json if format is Format.JSON else _project_html
+    return read(body, url, take)
 
 
 def root(body: bytes, format: Format) -> tuple[str, ...]:
@@ -83,7 +110,7 @@ class _Root(msgspec.Struct):
 
 
 class _Marker(msgspec.Struct):
-    status: Status = Status.ACTIVE
+    status: str = Status.ACTIVE
     reason: str | None = None
 
 
@@ -102,7 +129,7 @@ class _FileEntry(msgspec.Struct, rename="kebab"):
 class _Page(msgspec.Struct, rename="kebab"):
     meta: _Meta
     name: str
-    files: list[_FileEntry]
+    files: list[msgspec.Raw]
     versions: list[str] = []
     project_status: _Marker = msgspec.field(default_factory=_Marker)
 
@@ -114,20 +141,27 @@ def _decode(body: bytes, shape: type[_Shape]) -> _Shape:
         raise ValueError(f"not a page of the Simple API: {wrong}") from wrong
 
 
-def _project_json(body: bytes, url: str) -> Listing:
+def _project_json(body: bytes, url: str, take: _Take) -> Listing:
     page = _decode(body, _Page)
     _check_version(page.meta.api_version)
     return Listing(
         name=page.name,
-        links=tuple(_link_json(entry, url) for entry in page.files),
+        links=tuple(take(partial(_link_json, bytes(raw), url) for raw in page.files)),
         versions=tuple(page.versions),
-        status=page.project_status.status,
+        status=_status(page.project_status.status, take),
         status_reason=page.project_status.reason,
         serial=page.meta.last_serial,
     )
 
 
-def _link_json(entry: _FileEntry, base: str) -> Link:
+def _status(said: str, take: _Take) -> Status:
+    """A marker that is not known is a mistake, or of a time to come (PEP 792)."""
+    known = said in tuple(Status)
+    return Status(said) if known or take is _strictly else Status.ACTIVE
+
+
+def _link_json(raw: bytes, base: str) -> Link:
+    entry = _decode(raw, _FileEntry)
     offered = entry.core_metadata
     if offered is True:
         offered = {}
@@ -149,6 +183,7 @@ def _link_json(entry: _FileEntry, base: str) -> Link:
 class _Document:
     metas: dict[str, str] = field(default_factory=dict)
     anchors: list[tuple[dict[str, str], str]] = field(default_factory=list)
+    base: str | None = None
 
 
 class _Reader(HTMLParser):
@@ -164,6 +199,8 @@ class _Reader(HTMLParser):
         attributes = {name: value or "" for name, value in attrs}
         if tag == "meta" and "name" in attributes:
             self.document.metas[attributes["name"].lower()] = attributes.get("content", "")
+        elif tag == "base" and "href" in attributes and self.document.base is None:
+            self.document.base = attributes["href"]
         elif tag == "a":
             self._attributes, self._text = attributes, []
 
@@ -187,12 +224,13 @@ def _read(body: bytes) -> _Document:
     return reader.document
 
 
-def _project_html(body: bytes, url: str) -> Listing:
+def _project_html(body: bytes, url: str, take: _Take) -> Listing:
     page = _read(body)
+    base = urljoin(url, page.base or "")
     return Listing(
         name=unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]),
-        links=tuple(_link_html(attributes, url) for attributes, _ in page.anchors),
-        status=Status(page.metas.get("pypi:project-status", Status.ACTIVE)),
+        links=tuple(take(partial(_link_html, attributes, base) for attributes, _ in page.anchors)),
+        status=_status(page.metas.get("pypi:project-status", Status.ACTIVE), take),
         status_reason=page.metas.get("pypi:project-status-reason"),
     )
 
@@ -249,7 +287,10 @@ def _hashes(hashes: Mapping[str, str]) -> Mapping[str, str]:
 def _utc(time: datetime) -> datetime:
     if time.tzinfo is None:
         raise ValueError("an upload-time without a zone")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an upload-time before all time") from None
 
 
 def _check_version(version: str) -> None:

@@ -24,11 +24,17 @@ FILES = "../../files/"
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
 
 
-def project(project: Project, format: Format, *, files: str = FILES) -> bytes:
-    """A project's page. ``files`` is the URL below which ``{project}/{filename}`` is found."""
+def project(
+    project: Project, format: Format, *, files: str = FILES, integrity: str | None = None
+) -> bytes:
+    """A project's page. ``files`` is the URL below which ``{project}/{filename}`` is found.
+
+    ``integrity`` is the absolute, secure URL below which provenance is found; without one
+    none is shown (PEP 740).
+    """
     if format is Format.JSON:
-        return _project_json(project, files)
-    return _project_html(project, files)
+        return _project_json(project, files, integrity)
+    return _project_html(project, files, integrity)
 
 
 def root(summaries: Iterable[ProjectSummary], format: Format, *, serial: int) -> bytes:
@@ -36,8 +42,8 @@ def root(summaries: Iterable[ProjectSummary], format: Format, *, serial: int) ->
     if format is Format.JSON:
         projects = [{"name": s.display_name, "_last-serial": s.serial} for s in summaries]
         return msgspec.json.encode({"meta": _meta(serial), "projects": projects})
-    links = [f'<a href="{quote(s.name)}/">{_escape(s.display_name)}</a><br>' for s in summaries]
-    return _document("Simple index", (), links)
+    links = [f'<a href="{quote(s.name)}/">{escape(s.display_name)}</a><br>' for s in summaries]
+    return document("Simple index", (), links)
 
 
 def shown(project: Project) -> tuple[File, ...]:
@@ -64,6 +70,15 @@ def path(file: File) -> str:
     return f"{quote(file.project)}/{quote(file.filename, safe='!')}"
 
 
+def provenance(file: File, integrity: str | None) -> str | None:
+    """The URL of a file's provenance, where there is one and it may be shown."""
+    if integrity is None or file.provenance_sha256 is None:
+        return None
+    name = quote(file.filename, safe="!")
+    version = quote(file.version, safe="!")
+    return f"{integrity}{quote(file.project)}/{version}/{name}/provenance"
+
+
 def timestamp(time: datetime) -> str:
     """``yyyy-mm-ddThh:mm:ss.ffffffZ`` (PEP 700)."""
     utc = time.astimezone(UTC).replace(tzinfo=None)
@@ -74,7 +89,7 @@ def _meta(serial: int) -> dict[str, object]:
     return {"api-version": VERSION, "_last-serial": serial}
 
 
-def _project_json(project: Project, files: str) -> bytes:
+def _project_json(project: Project, files: str, integrity: str | None) -> bytes:
     listed = shown(project)
     status: dict[str, str] = {"status": project.status.value}
     if project.status_reason:
@@ -84,12 +99,12 @@ def _project_json(project: Project, files: str) -> bytes:
         "name": project.name,
         "project-status": status,
         "versions": versions(listed),
-        "files": [_file_json(file, files) for file in listed],
+        "files": [_file_json(file, files, integrity) for file in listed],
     }
     return msgspec.json.encode(page)
 
 
-def _file_json(file: File, files: str) -> dict[str, object]:
+def _file_json(file: File, files: str, integrity: str | None) -> dict[str, object]:
     entry: dict[str, object] = {
         "filename": file.filename,
         "url": files + path(file),
@@ -104,20 +119,22 @@ def _file_json(file: File, files: str) -> dict[str, object]:
     if file.yanked is not None:
         # An empty string is "yanked" to some clients and "not yanked" to others.
         entry["yanked"] = file.yanked or True
+    if (url := provenance(file, integrity)) is not None:
+        entry["provenance"] = url
     return entry
 
 
-def _project_html(project: Project, files: str) -> bytes:
+def _project_html(project: Project, files: str, integrity: str | None) -> bytes:
     metas: list[tuple[str, str]] = []
     if project.status is not Status.ACTIVE:
         metas.append(("pypi:project-status", project.status.value))
     if project.status_reason:
         metas.append(("pypi:project-status-reason", project.status_reason))
-    links = [_anchor(file, files) for file in shown(project)]
-    return _document(f"Links for {project.name}", metas, links)
+    links = [_anchor(file, files, integrity) for file in shown(project)]
+    return document(f"Links for {project.name}", metas, links)
 
 
-def _anchor(file: File, files: str) -> str:
+def _anchor(file: File, files: str, integrity: str | None) -> str:
     attributes = {"href": f"{files}{path(file)}#sha256={file.hashes.sha256}"}
     if file.requires_python:
         attributes["data-requires-python"] = file.requires_python
@@ -126,20 +143,23 @@ def _anchor(file: File, files: str) -> str:
     if file.offers_metadata:
         attributes["data-core-metadata"] = f"sha256={file.metadata_sha256}"
         attributes["data-dist-info-metadata"] = f"sha256={file.metadata_sha256}"
+    if (url := provenance(file, integrity)) is not None:
+        attributes["data-provenance"] = url
     attributes["data-size"] = str(file.size)
     attributes["data-upload-time"] = timestamp(file.upload_time)
-    written = " ".join(f'{name}="{_escape(value)}"' for name, value in attributes.items())
-    return f"<a {written}>{_escape(file.filename)}</a><br>"
+    written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
+    return f"<a {written}>{escape(file.filename)}</a><br>"
 
 
-def _document(title: str, metas: Iterable[tuple[str, str]], links: Iterable[str]) -> bytes:
-    title = _escape(title)
+def document(title: str, metas: Iterable[tuple[str, str]], links: Iterable[str]) -> bytes:
+    """A page of HTML with these metas (name and content) and lines."""
+    title = escape(title)
     named = (("pypi:repository-version", VERSION), *metas)
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en"><head>',
         '<meta charset="utf-8">',
-        *(f'<meta name="{name}" content="{_escape(content)}">' for name, content in named),
+        *(f'<meta name="{name}" content="{escape(content)}">' for name, content in named),
         f"<title>{title}</title></head><body><h1>{title}</h1>",
         *links,
         "</body></html>",
@@ -148,6 +168,6 @@ def _document(title: str, metas: Iterable[tuple[str, str]], links: Iterable[str]
     return "\n".join(lines).encode()
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Text for an element or a quoted attribute; HTML has no way to write control characters."""
     return html.escape(text.translate(_CONTROLS))

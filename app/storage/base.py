@@ -1,8 +1,8 @@
 """The Storage protocol: keys and bytes. Storage is the truth.
 
 A backend is opened by one ``@asynccontextmanager connect(url, …)`` in its module; the
-object it yields is ready. Nobody inherits from the protocol; the contract class in
-``tests/contracts/storage.py`` says what holds for every backend.
+object it yields is ready. Nobody inherits from the protocol;
+``app.testing.StorageContract`` says what holds for every backend.
 """
 
 from __future__ import annotations

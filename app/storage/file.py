@@ -42,7 +42,7 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[FileSto
     (60 seconds) how long one such thing may take. Raises errors.Misconfigured for a
     folder that cannot be used, or whose file system has no hard links.
     """
-    path = _path(url)
+    path = folder_of(url)
     threads = ThreadPoolExecutor(int(options.get("threads", 32)), thread_name_prefix="storage")
     try:
         folder = await asyncio.get_running_loop().run_in_executor(threads, _open, path)
@@ -150,8 +150,11 @@ def _discard(put: staged.Staged) -> None:
         logger.warning("Half an upload stays in %s: %s", staged.TEMPORARY, error.strerror)
 
 
-def _path(url: str) -> Path:
-    """The path of ``file:relative``, ``file:/absolute`` or ``file:///percent%20encoded``."""
+def folder_of(url: str) -> Path:
+    """The path of ``file:relative``, ``file:/absolute`` or ``file:///percent%20encoded``.
+
+    Raises errors.Misconfigured. A key is the path of a file below it.
+    """
     path = url.removeprefix("file:")
     if path.startswith("//"):
         host, _, path = path.removeprefix("//").partition("/")

@@ -12,6 +12,7 @@ from app.storage import keys
 MAX_PREFIX = 256
 """Bytes of a prefix, so that room is left for keys in the 1024 of the stores."""
 
+_IN_BUCKETS = frozenset({"s3", "cloudfront", "gs", "azure"})
 _BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}\Z")
 
 
@@ -20,6 +21,11 @@ class Place(NamedTuple):
 
     bucket: str
     prefix: str
+
+
+def of(url: str) -> Place | None:
+    """Where a storage lies; None for one that lies in no bucket, or is somebody else's."""
+    return parse(url) if url.partition(":")[0] in _IN_BUCKETS else None
 
 
 def parse(url: str) -> Place:

@@ -20,7 +20,8 @@ class Distribution:
 
     ``path`` holds the spooled bytes; ``metadata`` the exact bytes of the METADATA of a
     wheel or the PKG-INFO of an sdist, ``metadata_static`` says whether clients may trust
-    it without a build (PEP 643). ``display_name`` is the name as its author spells it.
+    it without a build (PEP 643). ``provenance`` is of attestations that were
+    verified (PEP 740). ``display_name`` is the name as its author spells it.
     """
 
     project: NormalizedName
@@ -38,3 +39,4 @@ class Distribution:
     summary: str = ""
     comment: str = ""
     core: CoreFields = field(default_factory=dict)
+    provenance: bytes | None = None

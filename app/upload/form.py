@@ -41,7 +41,7 @@ async def receive(
     spool: Path,
     max_file_size: int,
     max_form_size: int = FORM_LIMIT,
-    on_fields: Callable[[Fields], Awaitable[None]] | None = None,
+    on_fields: Callable[[Fields], Awaitable[object]] | None = None,
 ) -> AsyncIterator[Form]:
     """Read a whole form; its file lies in the directory ``spool`` until the context is left.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import text
@@ -64,10 +65,30 @@ async def url(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[
         yield found
 
 
+class Place(NamedTuple):
+    """An empty cache that nobody has opened yet: what ``connect`` is given. Options are JSON."""
+
+    url: str
+    options: Mapping[str, Any] = {}
+
+
+def options_of(kind: str) -> Mapping[str, Any]:
+    """What ``connect`` wants to know besides the URL; the emulator may be held up."""
+    patient = {"timeout": 60, "read_timeout": 30}
+    return dynamodb.server().options | patient if kind == "dynamodb" else {}
+
+
+@pytest.fixture(params=[*SHARED, *REDIS, "dynamodb"])
+async def shared_place(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[Place]:
+    """Each that several processes may open."""
+    async for found in place(request.param, sqlite_url):
+        yield Place(found, options_of(request.param))
+
+
 @pytest.fixture(params=["memory", *SHARED, *REDIS, "dynamodb"])
 async def cache(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[Cache]:
     """An empty cache of each kind."""
     async for where in place(request.param, sqlite_url):
-        options = dynamodb.server().options if request.param == "dynamodb" else {}
-        async with plugins.backend("cache", where)(where, options) as opened:
+        connect = plugins.backend("cache", where)
+        async with connect(where, options_of(request.param)) as opened:
             yield opened

@@ -14,8 +14,8 @@ from sqlalchemy import make_url
 
 from app import errors
 from app.cache import schema, sql
+from app.testing.cache import ALPHA, BETA, CHANGE, make_file, make_project
 from tests.cache.conftest import execute
-from tests.contracts.cache import ALPHA, BETA, CHANGE, make_file, make_project
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,9 +25,6 @@ def another(tmp_path: Path) -> Path:
     """A folder with another version of the app, whose tables are not ours."""
     folder = tmp_path / "another"
     shutil.copytree(ROOT / "app", folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "tests" / "cache", folder / "tests" / "cache")
-    shutil.copytree(ROOT / "tests" / "contracts", folder / "tests" / "contracts")
-    (folder / "tests" / "__init__.py").touch()
     rows = folder / "app" / "cache" / "rows.py"
     text = rows.read_text()
     assert "_LAYOUT = " in text
@@ -38,7 +35,7 @@ def another(tmp_path: Path) -> Path:
 async def write(folder: Path, url: str, name: str, total: int) -> list[int]:
     """Have the version in ``folder`` save files; their serials."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "tests.cache.writer", url, name, str(total)),
+        *(sys.executable, "-P", "app/testing/writer.py", url, "{}", name, str(total)),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         stdout=PIPE,
@@ -105,6 +102,33 @@ async def test_what_another_version_wrote_meanwhile_is_to_be_built(url: str, ano
         assert not await cache.built()
         assert await cache.project(ALPHA) is not None
         await cache.set_built()
+    async with sql.connect(url, {}) as cache:
+        assert await cache.built()
+
+
+@pytest.mark.slow
+async def test_pruning_hides_nothing_that_another_version_wrote(url: str, another: Path) -> None:
+    """Tables that missed what was pruned since are built again; those in step are not."""
+    async with sql.connect(url, {}) as cache:
+        await cache.restore([make_project(ALPHA, make_file())], CHANGE)
+        await cache.set_built()
+        for _ in range(5):
+            await cache.record(CHANGE)
+        await cache.prune(await cache.serial(), CHANGE)
+    async with sql.connect(url, {}) as cache:
+        assert await cache.built()
+    await write(another, url, "w", 2)
+    for _ in range(2):
+        async with sql.connect(url, {}) as cache:
+            for _ in range(3):
+                await cache.record(CHANGE)
+            await cache.prune(await cache.serial(), CHANGE)
+            assert len(await cache.changes(0)) == 2
+            assert not await cache.built()
+    async with sql.connect(url, {}) as cache:
+        await cache.set_built()
+        await cache.record(CHANGE)
+        await cache.prune(await cache.serial(), CHANGE)
     async with sql.connect(url, {}) as cache:
         assert await cache.built()
 

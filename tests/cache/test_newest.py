@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.cache import newest
 from app.cache.newest import Candidate, Standing
 from app.models import FileState
-from tests.contracts.cache import NOON, make_file
+from app.testing.cache import NOON, make_file
 
 _candidates = st.builds(
     Candidate,

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import trustme
 from packaging.utils import NormalizedName
+from pydantic import SecretStr
 
 from app import errors
 from app.cache.base import Cache, Query
+from app.cache.options import RedisOptions
 from app.cache.redis import connect
 from app.cache.redis.options import parse
-from tests.contracts.cache import (
+from app.testing.cache import (
     ALPHA,
     BETA,
     CHANGE,
     everything,
-    follow,
-    make_change,
     make_file,
     make_project,
 )
@@ -55,87 +54,6 @@ async def filled(cache: Cache) -> list[object]:
     await cache.restore([make_project(ALPHA, make_file("1.0"), make_file("2.0"))], CHANGE)
     await cache.set_built()
     return await everything(cache)
-
-
-async def start_writer(url: str, name: str, total: int) -> Process:
-    """A process that saves ``total`` files (0: until it is killed)."""
-    words = ("-m", "tests.cache.writer", url, name, str(total))
-    return await asyncio.create_subprocess_exec(sys.executable, *words, stdout=PIPE)
-
-
-async def assert_whole(cache: Cache) -> None:
-    """Files, changes and serials of the project alpha tell the same story."""
-    project = await cache.project(ALPHA)
-    assert project is not None
-    changes = await cache.changes(0, limit=1_000_000)
-    assert [c.serial for c in changes] == list(range(1, len(changes) + 1))
-    assert {c.filename for c in changes[1:]} == {f.filename for f in project.files}
-    assert len(changes) == len(project.files) + 1
-    assert project.serial == changes[-1].serial == await cache.serial()
-
-
-async def test_eight_processes_lose_nothing(url: str) -> None:
-    """Eight processes write one project: a follower sees every change, and nothing is lost."""
-    async with connect(url, {}) as cache:
-        await cache.save_project(make_project(), CHANGE)
-        following = asyncio.create_task(follow(cache, 8 * 2 * 10 + 1))
-        writers = [await start_writer(url, f"w{n}", 10) for n in range(8)]
-        printed = [await writer.communicate() for writer in writers]
-        assert [writer.returncode for writer in writers] == [0] * 8
-        given = sorted(int(line) for out, _ in printed for line in out.split())
-        assert await asyncio.wait_for(following, 30) == [1, *given]
-        await assert_whole(cache)
-
-
-async def test_a_killed_writer_leaves_whole_changes(url: str) -> None:
-    """SIGKILL at any moment: file, change and serial are there or are not, together."""
-    printed: list[int] = []
-    for turn in range(3):
-        writer = await start_writer(url, f"r{turn}", 0)
-        assert writer.stdout is not None
-        printed += [int(await writer.stdout.readline()) for _ in range(8 + 3 * turn)]
-        await asyncio.sleep(random.uniform(0, 0.005))
-        writer.kill()
-        printed += [int(line) for line in (await writer.stdout.read()).split(b"\n") if line]
-        await writer.wait()
-        async with connect(url, {}) as cache:
-            await assert_whole(cache)
-            assert {c.serial for c in await cache.changes(0)} >= set(printed)
-
-
-async def test_cancelled_writers_leave_whole_changes(url: str) -> None:
-    """Writers cancelled at any moment leave nothing half done, and no connection unusable."""
-    async with connect(url, {}) as cache:
-        await cache.save_project(make_project(), CHANGE)
-
-        async def write(n: int) -> None:
-            file = make_file(f"1.{n}")
-            await cache.save(file, make_change(filename=file.filename))
-            await cache.project(ALPHA)
-
-        for batch in range(10):
-            tasks = [asyncio.create_task(write(batch * 5 + n)) for n in range(5)]
-            await asyncio.sleep(random.uniform(0, 0.01))
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        await write(999)
-        await assert_whole(cache)
-
-
-async def test_another_opening_finds_all(url: str) -> None:
-    """What one opening wrote another one reads, serials and completeness included."""
-    async with connect(url, {}) as cache:
-        before = await filled(cache)
-    async with connect(url, {}) as one, connect(url, {}) as other:
-        assert await everything(one) == before == await everything(other)
-        assert await one.built()
-        serial = await one.save(make_file("3.0"), CHANGE)
-        assert await other.serial() == serial
-        await one.clear()
-        assert await other.project(ALPHA) is None
-        assert not await other.built()
-        assert await other.record(CHANGE) == serial + 1 == await one.serial()
 
 
 async def test_prefixes_keep_caches_apart(url: str) -> None:
@@ -306,6 +224,12 @@ async def test_a_redis_that_drops_keys_is_refused(server: OwnRedis) -> None:
         ("redis://:secret@{host}/0?prefix=a{b}", "prefix"),
         ("redis://:secret@{host}/0?timeout=soon", "timeout"),
         ("redis://:secret@{host}/0?tiemout=1", "tiemout"),
+        ("redis://{host}/0?password=secret", "PYPICLOUD_REDIS__PASSWORD"),
+        ("redis+sentinel://:secret@{host}/x", "not like"),
+        ("redis+unix:", "not like redis.unix:///run"),
+        ("redis+unix://:secret@{host}/run/redis.sock", "not like redis.unix:///run"),
+        ("redis+unix:///run/redis.sock?database=secret", "not like redis.unix:///run"),
+        ("rediss+unix:///run/redis.sock", "not like"),
     ],
 )
 async def test_a_wrong_url_is_explained(server: OwnRedis, url: str, why: str) -> None:
@@ -324,6 +248,81 @@ async def test_the_password_is_used(server: OwnRedis) -> None:
     host = f"127.0.0.1:{server.port}"
     async with connect(f"redis://ada:p%40ss%2Fw%3Ard@{host}", {}) as cache:
         await filled(cache)
+
+
+async def test_the_password_may_be_a_setting(server: OwnRedis) -> None:
+    """User, password and all else may come by options; what the URL says holds instead."""
+    server.ask("ACL", "SETUSER", "ada", "on", ">p@ss/w:rd", "~{staging}*", "+@all")
+    server.ask("ACL", "SETUSER", "default", "off")
+    host = f"127.0.0.1:{server.port}"
+    options = {"username": "ada", "password": SecretStr("p@ss/w:rd"), "prefix": "staging"}
+    async with connect(f"redis://{host}", options) as cache:
+        await filled(cache)
+    with pytest.raises(errors.Misconfigured, match="refuses this user or password") as refused:
+        await connect(f"redis://ada:wrong@{host}", options).__aenter__()
+    assert "p@ss" not in str(refused.value) + repr(RedisOptions.of(options))
+    with pytest.raises(errors.Misconfigured, match="refuses this user"):
+        await connect(f"redis://{host}?prefix=others", options).__aenter__()
+
+
+async def test_a_socket_of_the_file_system(tmp_path: Path) -> None:
+    """A server that listens on no port is found by the path of its socket."""
+    socket = tmp_path / "redis server.sock"
+    running = redis.start_redis(tmp_path, "--unixsocket", str(socket))
+    try:
+        ask(running.ports["redis"], "CONFIG", "SET", "port", 0)
+        url = f"redis+unix://{quote(str(socket))}"
+        async with connect(f"{url}?database=3&prefix=a", {}) as cache:
+            before = await filled(cache)
+        async with connect(f"{url}?database=3&prefix=a", {}) as cache:
+            assert await everything(cache) == before
+        async with connect(f"{url}?prefix=a", {}) as cache:
+            assert await cache.project(ALPHA) is None
+    finally:
+        stop(running)
+    with pytest.raises(errors.CacheUnavailable, match=r"redis server\.sock"):
+        await connect(url, {}).__aenter__()
+
+
+async def test_sentinels_name_the_server(tmp_path: Path) -> None:
+    """When the server is lost its replica is found: serials grow, and the cache is built again."""
+    folders = [tmp_path / name for name in ("one", "two", "sentinel")]
+    for folder in folders:
+        folder.mkdir()
+    with ExitStack() as stack:
+        one = redis.start_redis(folders[0])
+        stack.callback(stop, one)
+        two = redis.start_redis(folders[1], "--replicaof", f"127.0.0.1 {one.ports['redis']}")
+        stack.callback(stop, two)
+        sentinel = redis.start_sentinel(folders[2], one.ports["redis"], "packages")
+        stack.callback(stop, sentinel)
+        url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.ports['redis']}/0"
+        with pytest.raises(errors.CacheUnavailable, match="does not answer"):
+            await connect(f"{url}?timeout=1", {}).__aenter__()  # no such service
+        async with connect(url, {"service": "packages", "timeout": 1}) as cache:
+            await filled(cache)
+            serial = await cache.serial()
+            await noticed(sentinel.ports["redis"])
+            stop(one)
+            async with asyncio.timeout(60):
+                while True:
+                    try:
+                        assert not await cache.built()
+                        break
+                    except errors.CacheUnavailable:
+                        await asyncio.sleep(0.2)
+            assert await cache.record(CHANGE) > serial
+            assert await cache.project(ALPHA) is not None
+
+
+async def noticed(sentinel: int) -> None:
+    """Wait until the Sentinel knows the replica, and that it is whole."""
+    async with asyncio.timeout(60):
+        while True:
+            replicas = await asyncio.to_thread(ask, sentinel, "SENTINEL", "REPLICAS", "packages")
+            if any(one["master-link-status"] == "ok" for one in replicas):
+                return
+            await asyncio.sleep(0.2)
 
 
 async def test_a_user_with_few_rights_suffices(server: OwnRedis) -> None:

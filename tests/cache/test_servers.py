@@ -21,8 +21,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app import errors
 from app.cache import schema, sql
 from app.cache.base import Cache
+from app.testing.cache import ALPHA, CHANGE, make_file, make_project
 from tests.cache.conftest import execute
-from tests.contracts.cache import ALPHA, CHANGE, make_file, make_project
 from tests.servers import mariadb, postgresql
 from tests.servers.running import Running, own, stop
 
@@ -339,3 +339,4 @@ async def test_tls_is_spoken_and_verified(secured: str, tmp_path: Path) -> None:
     with pytest.raises(errors.CacheUnavailable, match="does not answer"):
         async with sql.connect(secured.replace(ours, str(other)), {}):
             pass
+    await asyncio.sleep(0.2)  # drivers close what they refused in their own time

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from app import errors
 from app.cache import sql
-from tests.contracts.cache import CHANGE, make_file, make_project
+from app.testing.cache import CHANGE, make_file, make_project
 
 
 @pytest.fixture

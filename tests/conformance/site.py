@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.canary import require_clean
 from tests.conformance import markup
 from tests.conformance.client import Answer, Client
 from tests.factories import Made, make_wheel
@@ -155,13 +156,13 @@ class Site(Client):
         return self.page(project).resolve(self.file(project, filename)["url"])
 
     def keys(self) -> dict[str, int]:
-        """What the storage holds: key and size. Snapshots, which are derived, do not count."""
+        """What the storage holds: key and size. Snapshots and leases do not count."""
         base = self.state / "packages"
         found = {str(path.relative_to(base)): path for path in base.rglob("*") if path.is_file()}
         return {
             key: path.stat().st_size
             for key, path in found.items()
-            if not key.startswith(("snapshots/", "."))
+            if not key.startswith(("snapshots/", "leases/", "."))
         }
 
 
@@ -177,6 +178,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
         site.stop()
     failures = re.search(r'.*HTTP/1\.\d" 500(?s:.{0,3000})|Traceback(?s:.{0,3000})', site.log)
     assert failures is None, failures[0]
+    require_clean(site.log_file.read_bytes(), ADMIN[1], READER[1])
 
 
 def _free_port() -> int:

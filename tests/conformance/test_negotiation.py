@@ -116,6 +116,8 @@ def test_neg_10_pages_are_compressed(site: Site, target: str, accept: str) -> No
     plain = site.get(target, {"Accept": accept})
     packed = site.get(target, {"Accept": accept, "Accept-Encoding": "gzip, deflate"})
     assert plain.header("content-encoding") is None
+    zstd = site.get(target, {"Accept": accept, "Accept-Encoding": "zstd,gzip,deflate"})
+    assert zstd.header("content-encoding") == "zstd"
     for refusing in ("identity", "gzip;q=0", "br", "*;q=0, identity"):
         answer = site.get(target, {"Accept": accept, "Accept-Encoding": refusing})
         assert answer.header("content-encoding") is None

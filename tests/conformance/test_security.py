@@ -123,8 +123,10 @@ def test_p7_forged_client_headers_change_nothing(site: Site) -> None:
 
 def test_p8_the_predecessors_get_doors_do_nothing(site: Site) -> None:
     """Nothing is rebuilt, deleted or logged out by GET."""
-    for target in ("/admin/rebuild", "/acct/logout", "/admin", "/package/x/y"):
+    for target in ("/admin/rebuild", "/acct/logout", "/package/x/y"):
         assert site.get(target, auth=ADMIN).status in (404, 405)
+    page = site.get("/admin", auth=ADMIN)  # for a browser's session, not for credentials
+    assert (page.status, page.header("location")) == (303, "/login?next=/admin")
     for method in ("GET", "HEAD"):
         answer = site.ask(method, "/api/v1/projects/p8/files/x-1.0.tar.gz/restore", auth=ADMIN)
         assert answer.status in (404, 405)

@@ -1,1 +1,1 @@
-"""What holds for every backend of a protocol: one class for each protocol."""
+"""The contracts stand in app.testing."""

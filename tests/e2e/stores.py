@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import socket
 import socketserver
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +26,8 @@ from tests.servers.cloudfront import distribution
 
 SIGNATURES = ("X-Amz-Signature", "X-Goog-Signature", "sig", "Signature")
 """The parameters of a URL that are worth its bytes."""
+CREDENTIALS = ("Signature=", "SharedKey ", "Bearer ", "Basic ", "ya29.", "AWS4-HMAC-SHA256")
+"""What headers begin with, or tokens, that say who we are to a store, or clients to us."""
 _HEAD = re.compile(rb"^(GET|HEAD) (/\S*) HTTP/1\.1\r\n((?:[^\r\n]+\r\n)*)\r\n", re.MULTILINE)
 
 
@@ -65,6 +69,19 @@ class Store:
 
     variables: Mapping[str, str]
     recorder: Recorder
+
+    def secrets(self) -> list[str]:
+        """What nobody but the service and the store may see, line by line."""
+        found = []
+        for name, value in self.variables.items():
+            if name.endswith(("SECRET_ACCESS_KEY", "ACCOUNT_KEY")):
+                found.append(value)
+            elif name.endswith("PRIVATE_KEY"):
+                found += value.splitlines()[1:-1]
+            elif name.endswith("SERVICE_ACCOUNT_FILE"):
+                key = json.loads(Path(value).read_text())["private_key"]
+                found += key.splitlines()[1:-1]
+        return found
 
     def elsewhere(self) -> Mapping[str, str]:
         """The same store, with an empty prefix."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,11 +120,20 @@ def site(
     with serve(folder, read="everyone", variables=more) as server:
         site = Site(server, more)
         assert server.hashes("adopted-app") == {}
+        wait_for_the_note(server)
         assert site.adopt()[-2] == f"{len(OLDS)} would be adopted."
         assert server.hashes("adopted-app") == {}
         assert site.adopt("--apply")[-1] == f"{len(OLDS)} adopted."
         assert site.adopt("--apply") == [f"{len(OLDS)} adopted before."]
         yield site
+
+
+def wait_for_the_note(server: Server) -> None:
+    """Return when the log says that files wait for their adoption; a start does not wait for it."""
+    deadline = time.monotonic() + 30
+    while "files that PyPICloud 1 left are not in this index" not in server.log:
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.05)
 
 
 def test_pip(site: Site, sandbox: Sandbox) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.projects import Release
 from tests.e2e.sandbox import Sandbox, Tripwire
 from tests.e2e.server import ADMIN, READER, UPLOADER, Server, serve
-from tests.e2e.stores import SIGNATURES, STORES, Store, is_signed
+from tests.e2e.stores import CREDENTIALS, SIGNATURES, STORES, Store, is_signed
 from tests.e2e.uploaders import twine
 from tests.factories import Made, make_wheel
 
@@ -26,7 +26,16 @@ PART = 16 * 2**20
 """Bytes; a file that is larger goes to the store in parts."""
 VERBOSE = (
     *(sys.executable, "-c"),
-    "import logging; logging.basicConfig(level=logging.DEBUG)\n"
+    "import logging, logging.config\n"
+    "chosen = logging.config.dictConfig\n"
+    "def and_all(config):\n"
+    "    chosen(config)\n"
+    "    logging.getLogger().setLevel(logging.DEBUG)\n"
+    "    told = logging.StreamHandler()\n"
+    "    told.setFormatter(logging.Formatter(logging.BASIC_FORMAT))\n"
+    "    logging.getLogger().addHandler(told)\n"
+    "logging.config.dictConfig = and_all\n"
+    "from app.protocol import Protocol; Protocol.log_every = 1\n"
     "from app.cli.main import main; main()",
 )
 """``pypicloud`` where every library says all that it has to say."""
@@ -179,27 +188,51 @@ def test_another_signature_is_refused(index: Server, large: Made) -> None:
     assert httpx.get(wrong, trust_env=False).status_code == 403
 
 
-def test_nothing_shows_a_signature(index: Server, large: Made) -> None:
-    """Neither pages nor the log, whatever all libraries say in it."""
+def test_nothing_shows_a_signature(
+    index: Server, store: Store, sandbox: Sandbox, large: Made
+) -> None:
+    """Neither pages nor metrics nor the log, whatever all libraries say in it of all that is done.
+
+    No key, token or password either.
+    """
+    venv = sandbox.venv()
+    url = index.simple_as(READER)
+    sandbox.must("pip", "--python", venv.python, "install", "--index-url", url, "store-app")
     with client() as asking:
-        asking.get(file_url(index, large))
+        location = asking.get(file_url(index, large)).headers["location"]
         missing = asking.get(file_url(index, large).replace("1.0", "9.9"))
         shown = [missing.text]
         for path in ("simple/", "simple/store-large/", "pypi/store-large/json"):
             for accept in ("text/html", "application/vnd.pypi.simple.v1+json", "*/*"):
                 answer = asking.get(f"{index.url}/{path}", headers={"Accept": accept})
                 shown += [answer.text, str(answer.headers)]
-    assert "DEBUG:aiosqlite" in index.log
+        metrics = asking.get(f"{index.url}/metrics", auth=(ADMIN.username, ADMIN.password))
+        assert metrics.status_code == 200
+        shown.append(metrics.text)
+    assert "DEBUG:asyncio" in index.log  # all say what they have to say
+    assert "DEBUG:aiosqlite" not in index.log  # statements have hashes in them
+    assert "POST /legacy/" in index.log
+    secrets = [*store.secrets(), *(account.password for account in (ADMIN, UPLOADER, READER))]
+    assert revealed(location, secrets)  # what is looked for can be found
     for text in (*shown, index.log):
-        assert [name for name in SIGNATURES if f"{name}=" in text] == []
+        assert revealed(text, secrets) == []
+
+
+def revealed(text: str, secrets: Sequence[str]) -> list[str]:
+    """What a text shows that none may: signatures, credentials of headers, secrets."""
+    marks = [*(f"{name}=" for name in SIGNATURES), *CREDENTIALS, *secrets]
+    return [mark for mark in marks if mark in text]
 
 
 def test_streamed(store: Store, sandbox: Sandbox, large: Made) -> None:
-    """With ``PYPICLOUD_DELIVERY=stream`` no client hears of the store."""
+    """With ``PYPICLOUD_DELIVERY=stream`` no client hears of the store, nor who reads the log."""
     variables = {**store.elsewhere(), "PYPICLOUD_DELIVERY": "stream"}
+    variables["PYPICLOUD_LOG_LEVEL"] = "debug"
     folder = sandbox.folder / "streaming"
     folder.mkdir()
-    with serve(folder, read="authenticated", host="localhost", variables=variables) as server:
+    with serve(
+        folder, read="authenticated", host="localhost", variables=variables, command=VERBOSE
+    ) as server:
         server.publish(APP, LEAF)
         (folder / "dist").mkdir()
         (folder / "dist" / large.filename).write_bytes(large.content)
@@ -216,3 +249,5 @@ def test_streamed(store: Store, sandbox: Sandbox, large: Made) -> None:
     assert (whole.status_code, whole.content) == (200, large.content)
     assert (part.status_code, part.content) == (206, large.content[100:200])
     assert fetched(store) == []
+    assert "DEBUG:" in server.log
+    assert revealed(server.log, store.secrets()) == []

@@ -116,7 +116,7 @@ class TestBuckets:
         after = await listing(place)
         assert {key: after[key] for key in before} == before
         ours = {key.partition("/")[0] for key in after.keys() - before.keys()}
-        assert ours <= {"adopted", "journal", "serials", "snapshots"}
+        assert ours <= {"adopted", "journal", "leases", "serials", "snapshots"}
 
     async def test_a_trial_writes_nothing(self, place: Place, pool: Inspectors) -> None:
         """It foretells what an adoption then does, and leaves no trace in storage or cache."""
@@ -339,6 +339,7 @@ class TestFolders:
         assert not (root / key).parent.exists()
         assert {key.partition("/")[0] for key in await listing(folder)} <= {
             "journal",
+            "leases",
             "serials",
             "snapshots",
         }
@@ -503,7 +504,8 @@ class TestBesideUs:
         assert await place.index.projects() == []
 
     @pytest.mark.parametrize(
-        "name", ["blobs", "journal", "pending", "serials", "snapshots", "probes", "adopted"]
+        "name",
+        ["blobs", "journal", "pending", "serials", "snapshots", "leases", "probes", "adopted"],
     )
     async def test_projects_called_like_our_folders(
         self, place: Place, pool: Inspectors, make: Make, name: str
@@ -575,14 +577,22 @@ class TestEndings:
         assert await agrees(place.index)
 
 
+class Archived(errors.StorageUnavailable):
+    """What a storage answers of an object in its archive."""
+
+    archived = True
+
+
 class Icy(MemoryStorage):
     """A storage that lists objects whose bytes it does not hand out."""
+
+    refusal: type[errors.StorageUnavailable] = Archived
 
     async def get(
         self, key: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
         if key.startswith("icy/"):
-            raise errors.StorageUnavailable("The object is in the archive")
+            raise self.refusal("The object is in the archive")
         async for chunk in super().get(key, start=start, end=end):
             yield chunk
 
@@ -597,6 +607,17 @@ async def test_bytes_that_the_store_keeps_for_itself(place: Place, pool: Inspect
     icy = outcomes[f"icy/{DEMO_WHEEL.key()}"]
     assert (icy.state, outcomes[other.key()].state) == ("left", "adopted")
     assert icy.reason == "its bytes cannot be read: The object is in the archive"
+
+
+async def test_an_outage_ends_the_run(place: Place, pool: Inspectors) -> None:
+    """A storage that does not answer makes no healthy file unfit, and nothing is adopted."""
+    place.storage = Icy()
+    place.storage.refusal = errors.StorageUnavailable
+    for demo in (DEMO_WHEEL, wheel("other")):
+        await put(place.storage, f"icy/{demo.key()}", demo)
+    with pytest.raises(errors.StorageUnavailable):
+        await adopt(place.index, pool)
+    assert await place.index.projects() == []
 
 
 async def test_a_spool_without_room_ends_the_run(place: Place, pool: Inspectors) -> None:

@@ -123,6 +123,8 @@ def test_what_is_noted() -> None:
         f"pending/20240101T00/{ULID}.json",
         "serials/0000000000",
         "snapshots/demo.json",
+        "leases/begin/0000000001.json",
+        "leases/reindex/0000000001000001/0000000012.json",
         f"probes/{ULID}",
         "adopted/80e1/demo/demo-1.0.tar.gz.metadata",
     ],
@@ -133,7 +135,8 @@ def test_our_own_keys(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "project", ["blobs", "journal", "pending", "serials", "snapshots", "probes", "adopted"]
+    "project",
+    ["blobs", "journal", "pending", "serials", "snapshots", "leases", "probes", "adopted"],
 )
 def test_projects_called_like_our_folders(project: str) -> None:
     """A project of such a name lay there before us, and is no key of ours."""

@@ -10,6 +10,7 @@ import pytest
 from packaging.utils import NormalizedName
 
 from app import errors
+from app.cache.base import Query
 from app.index.keep import keep
 from tests.index.places import ALICE, Make, Place
 
@@ -52,8 +53,27 @@ async def test_a_cleared_cache_makes_no_name_free(place: Place, make: Make) -> N
     await place.cache.clear()
     for _ in range(2):
         with pytest.raises(errors.IndexNotReady):
+            await index.projects()
+        with pytest.raises(errors.IndexNotReady):
+            await index.search(Query(names=("demo",)))
+        with pytest.raises(errors.IndexNotReady):
             await index.project(NormalizedName("demo-pkg"))
         with pytest.raises(errors.IndexNotReady):
             await index.file(NormalizedName("demo-pkg"), "demo_pkg-1.0-py3-none-any.whl")
     await index.reindex()
     assert (await index.project(NormalizedName("demo-pkg"))).exists
+
+
+async def test_old_changes_go(place: Place, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running service has the cache list no more than the last changes, and how it began."""
+    monkeypatch.setattr("app.index.keep.PRUNE_FIRST", timedelta(0))
+    index = place.index
+    for version in range(5):
+        await index.publish(make(version=str(version)), ALICE)
+    async with keep(index, reconcile_every=timedelta(hours=1), changes_kept=2):
+        async with asyncio.timeout(10):
+            while len(await index.history.changes(0)) != 4:
+                await asyncio.sleep(0.01)
+    actions = [change.action for change in await index.history.changes(0)]
+    assert actions == ["begin", "pruned", "publish", "publish"]
+    assert await index.ready()

@@ -69,6 +69,7 @@ async def replica(
 def break_cache(database: Path) -> None:
     """Make every answer of the cache an error; its connections stay."""
     with sqlite3.connect(database) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # or some would be made anew in between
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (name,) in list(tables):
             connection.execute(f'ALTER TABLE "{name}" RENAME TO "away_{name}"')
@@ -78,6 +79,7 @@ def break_cache(database: Path) -> None:
 def mend_cache(database: Path) -> None:
     """Undo ``break_cache``."""
     with sqlite3.connect(database) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # or some would be made anew in between
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'away_%'")
         for (name,) in list(tables):
             connection.execute(f'ALTER TABLE "{name}" RENAME TO "{name[5:]}"')
@@ -175,6 +177,67 @@ async def test_a_cache_that_fails_leaves_what_is_known_for_a_while(
         assert await versions(index) == {"1.0", "2"}
 
 
+class Hanging(MemoryCache):
+    """A cache that may stop answering, and not even refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = 0
+
+    async def serial(self) -> int:
+        """Only while it answers, as everything else."""
+        await self.answers.wait()
+        return await super().serial()
+
+    async def project(self, name: NormalizedName) -> Project | None:
+        """Counted."""
+        self.asked += 1
+        await self.answers.wait()
+        return await super().project(name)
+
+    async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        """Counted."""
+        self.asked += 1
+        await self.answers.wait()
+        return await super().outline(name, filename)
+
+
+async def test_a_cache_that_hangs_holds_up_nothing_that_is_at_hand(
+    storage: Storage, make: Make
+) -> None:
+    """One that says nothing counts as down soon; then it is not even asked, until it speaks."""
+    cache = Hanging()
+    index = Index(storage, cache, refresh=POLL, stale=timedelta(minutes=1))
+    await index.reindex()
+    following = asyncio.create_task(index.follower.run())
+    file = (await index.publish(make(), ALICE)).file
+    assert await versions(index) == {"1.0"}
+    while not index.follower.fresh:
+        await asyncio.sleep(0.01)
+    cache.answers.clear()
+    await until_stale(index)
+    async with asyncio.timeout(20):  # it would be for ever
+        assert await versions(index) == {"1.0"}
+        assert await index.file(NAME, file.filename) == file
+        while not index.follower.silent:
+            await asyncio.sleep(0.01)
+        asked = cache.asked
+        for _ in range(20):
+            assert await versions(index) == {"1.0"}
+            assert await index.file(NAME, file.filename) == file
+    assert cache.asked == asked
+    cache.answers.set()
+    while not index.follower.fresh:
+        await asyncio.sleep(0.01)
+    assert not index.follower.silent
+    await index.publish(make(version="2"), ALICE)
+    assert await versions(index) == {"1.0", "2"}
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
 async def test_what_is_too_stale_is_not_served(
     storage: Storage, database: Path, make: Make
 ) -> None:
@@ -265,7 +328,7 @@ async def test_changes_that_come_faster_than_they_are_read_are_not_waited_for(
     cache: Cache = MemoryCache()
     follower = Follower(cache, every=timedelta(minutes=1))
     told: list[NormalizedName | None] = []
-    follower.tell(told.append)
+    follower.tell(lambda name, _: told.append(name))
     await follower.poll()
     await cache.clear(10**6)
     change = Change(action="user.add", time=datetime.now(UTC), actor=ALICE, filename="bob")
@@ -277,3 +340,48 @@ async def test_changes_that_come_faster_than_they_are_read_are_not_waited_for(
     await index.publish(make(), ALICE)
     await follower.poll()
     assert NAME in told
+
+
+async def test_whoever_lags_behind_what_is_still_listed_begins_anew(make: Make) -> None:
+    """Where changes that it has not seen were pruned, a process forgets all that it knew."""
+    async with connect_storage("memory:", {}) as storage:
+        cache = MemoryCache()
+        one, other = (Index(storage, cache) for _ in range(2))
+        await one.reindex()
+        await one.publish(make(version="1"), ALICE)
+        told: list[NormalizedName | None] = []
+        await other.follower.poll()
+        other.follower.tell(lambda name, _: told.append(name))
+        assert await versions(other) == {"1"}
+        await one.publish(make(version="2"), ALICE)
+        await one.publish(make("Another"), ALICE)
+        await one.history.prune(1)
+        actions = [change.action for change in await one.history.changes(0)]
+        assert actions == ["begin", "pruned", "publish"]
+        await other.follower.poll()
+        assert told == [None, NormalizedName("another")]
+        assert await versions(other) == {"1", "2"}
+        assert not other.follower.lost
+
+
+async def test_whoever_saw_all_that_was_pruned_loses_nothing(make: Make) -> None:
+    """It goes on with what comes next; nothing passes for a cache that lost what it had."""
+    async with connect_storage("memory:", {}) as storage:
+        cache = MemoryCache()
+        one, other = (Index(storage, cache, refresh=timedelta(0)) for _ in range(2))
+        await one.reindex()
+        await one.publish(make(version="1"), ALICE)
+        await other.follower.poll()
+        told: list[NormalizedName | None] = []
+        other.follower.tell(lambda name, _: told.append(name))
+        await one.publish(make(version="2"), ALICE)
+        await other.follower.poll()
+        told.clear()
+        await one.history.prune(0)
+        await one.publish(make("Another"), ALICE)
+        await other.follower.poll()
+        assert set(told) == {NormalizedName("another")}
+        assert not other.follower.lost
+        assert await one.ready()
+        await one.reindex()
+        assert await one.ready()

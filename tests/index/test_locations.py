@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from app import errors
 from app.index import Index
 from app.index.locations import OVERHEAD, Locations
-from app.storage import window
+from app.storage import s3, window
 from app.storage.memory import MemoryStorage
 from tests.index.places import ALICE, Make, Place
+from tests.servers.s3_small import small_store
 
 LIFE = timedelta(seconds=300)
 KEY = "blobs/demo/01J/demo-1.0.tar.gz"
@@ -37,6 +39,8 @@ class Signing(MemoryStorage):
         self.clock = clock
         self.signed: list[str] = []
         self.broken = False
+        self.ends: float | None = None
+        """When the credentials that sign do."""
 
     async def url(self, key: str, *, filename: str, expires_in: timedelta) -> str | None:
         self.signed.append(key)
@@ -44,7 +48,8 @@ class Signing(MemoryStorage):
         if self.broken:
             raise errors.StorageUnavailable("The keys that sign are not there")
         opened = window.opened(datetime.fromtimestamp(self.clock.now, UTC), expires_in)
-        return f"https://bucket.example/{key}?date={opened:%d%H%M%S}&signature=secret"
+        ends = min((opened + expires_in).timestamp(), self.ends or float("inf"))
+        return f"https://bucket.example/{key}?Expires={int(ends)}&signature=secret"
 
 
 @pytest.fixture
@@ -139,6 +144,47 @@ async def test_long_lives_are_not_kept_long(storage: Signing, clock: Clock) -> N
     clock.now += 1
     assert await locations.of(KEY, NAME) == first
     assert len(storage.signed) == 2
+
+
+@pytest.mark.parametrize("left", [2, 40, 140, 299])
+async def test_urls_of_credentials_that_end_soon(
+    locations: Locations, storage: Signing, clock: Clock, left: int
+) -> None:
+    """A URL that ends with its credentials is handed out for half of its life, never beyond it."""
+    storage.ends = clock.now + left
+    first = await locations.of(KEY, NAME)
+    clock.now += min(left, 300) / 2 - 0.1
+    assert await locations.of(KEY, NAME) == first
+    storage.ends += 3600  # they were renewed
+    clock.now += 0.2
+    assert await locations.of(KEY, NAME) != first
+    assert len(storage.signed) == 2
+
+
+async def test_a_session_that_ends_before_the_half_life() -> None:
+    """A URL of S3 whose session token ends in eight minutes is handed out for four of them."""
+    late = 0
+    with small_store() as store, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL_STS", store.url)
+        store.lives = timedelta(minutes=8)
+        role = {"role_arn": "arn:aws:iam::123456789012:role/index"}
+        async with s3.connect("s3://packages/index", {**store.options, **role}) as storage:
+            locations = Locations(
+                storage, expires_in=timedelta(hours=12), clock=lambda: time.time() + late
+            )
+            first = await locations.of(KEY, NAME)
+            late = 120
+            assert await locations.of(KEY, NAME) == first
+            late = 245
+            later = await locations.of(KEY, NAME)
+    assert first is not None
+    assert later is not None
+    assert token_of(later) != token_of(first)
+
+
+def token_of(url: str) -> str:
+    """Whose access key signed it."""
+    return url.partition("X-Amz-Credential=")[2].partition("%2F")[0]
 
 
 async def test_no_url_is_asked_for_that_no_store_signs(storage: Signing, clock: Clock) -> None:

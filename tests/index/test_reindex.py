@@ -10,9 +10,13 @@ import pytest
 from app import errors, events
 from app.index import Index
 from app.index.check import Finding
-from app.models import Project, Status
+from app.index.commit import Commits
+from app.index.journal import Journal, key
+from app.index.keep import SCHEDULE
+from app.models import Actor, File, Project, Status
 from app.simple import render
 from app.simple.negotiate import Format
+from app.storage.memory import connect as connect_storage
 from tests.index.places import ALICE, Make, Place
 
 
@@ -110,8 +114,8 @@ class TestReindex:
         gone = (await place.index.publish(make("gone"), ALICE)).file
         part = (await place.index.publish(make(version="4.0"), ALICE)).file
         for prefix in (f"journal/{gone.project}/", f"journal/{part.project}/{part.filename}/"):
-            for key in [stored.key async for stored in place.storage.scan(prefix)]:
-                await place.storage.delete(key)
+            for stored_key in [stored.key async for stored in place.storage.scan(prefix)]:
+                await place.storage.delete(stored_key)
         progress = await place.index.reindex()
         assert progress.dropped == 2
         assert gone.project not in await pages(place)
@@ -177,6 +181,111 @@ class TestReindex:
         assert [stored async for stored in place.storage.scan("serials/")] == blocks
 
 
+async def without(place: Place, file: File, sequence: int) -> None:
+    """The storage loses an event of a file, as a backup of before it has it."""
+    await place.storage.delete(key(file.project, file.filename, sequence))
+
+
+class TestRestoredStorage:
+    """A storage that went back in time, or is another, is the truth all the same."""
+
+    async def test_a_cache_ahead_of_the_journal_is_repaired(self, place: Place, make: Make) -> None:
+        """A yank whose event the storage lost is undone by a reindex, in one change."""
+        file = (await place.index.publish(make(), ALICE)).file
+        await place.index.yank([file], "bad", ALICE)
+        await without(place, file, 2)
+        assert [found.what for found in await findings(place.index)] == [
+            "is out of date in the cache"
+        ]
+        serial = await place.cache.serial()
+        progress = await place.index.reindex()
+        assert (progress.repaired, progress.dropped, progress.broken) == (1, 0, 0)
+        assert await findings(place.index) == []
+        assert (await place.index.project(file.project)).published == (file,)
+        assert await place.cache.serial() == serial + 1
+        assert (await place.index.reindex()).repaired == 0
+
+    @pytest.mark.parametrize("lost", [1, 2, 3])
+    async def test_what_is_done_after_it_shows(self, place: Place, make: Make, lost: int) -> None:
+        """A deletion shows at once, however many events more than the storage the cache has."""
+        file = (await place.index.publish(make(), ALICE)).file
+        for number in range(lost):
+            await place.index.yank([file], f"reason {number}", ALICE)
+        for number in range(lost):
+            await without(place, file, 2 + number)
+        await place.index.delete(file, ALICE)
+        with pytest.raises(errors.FileNotFound):
+            await place.index.file(file.project, file.filename)
+        assert await findings(place.index) == []
+
+    async def test_an_upload_of_a_file_that_was_lost_shows(self, place: Place, make: Make) -> None:
+        """A file that the storage lost, bytes and all, may be uploaded anew, and is shown."""
+        lost = (await place.index.publish(make(), ALICE)).file
+        await place.index.yank([lost], "bad", ALICE)
+        for sequence in (1, 2):
+            await without(place, lost, sequence)
+        await place.storage.delete(lost.blob)
+        file = (await place.index.publish(make(), ALICE)).file
+        assert (await place.index.project(file.project)).published == (file,)
+        assert await findings(place.index) == []
+
+    async def test_a_status_after_it_shows(self, place: Place, make: Make) -> None:
+        """A project's own facts are set anew where the cache knew later ones."""
+        name = (await place.index.publish(make(), ALICE)).file.project
+        for reason in ("one", "two"):
+            await place.index.set_status(name, Status.DEPRECATED, reason, ALICE)
+        for sequence in (2, 3):
+            await place.storage.delete(key(name, None, sequence))
+        await place.index.set_status(name, Status.ARCHIVED, None, ALICE)
+        assert (await place.index.project(name)).status is Status.ARCHIVED
+        assert await findings(place.index) == []
+
+    async def test_an_event_that_is_there_wins(self, place: Place, make: Make) -> None:
+        """Where the storage has the later event too, one that comes late changes nothing."""
+        file = (await place.index.publish(make(), ALICE)).file
+        first = await Journal(place.storage).records(file.project, file.filename)
+        await place.index.yank([file], "bad", ALICE)
+        serial = await place.cache.serial()
+        commits = Commits(place.storage, place.cache, lambda name, serial: None)
+        assert await commits.tell(first, events.decode(first[0])) == serial
+        assert (await place.index.file(file.project, file.filename)).yanked == "bad"
+
+    @pytest.mark.parametrize("by", [SCHEDULE, ALICE])
+    async def test_another_storage(self, place: Place, make: Make, by: Actor) -> None:
+        """A cache pointed at another storage shows, after any reindex, what is there."""
+        await fill(place, make)
+        async with connect_storage("memory:", {}) as storage:
+            other = Place(storage, place.cache, place.stack)
+            await other.lose_cache()
+            await other.index.reindex()
+            await fill(other, make)
+            mine = (await other.index.publish(make(version="7.0"), ALICE)).file
+            before = await pages(other)
+            other.cache = place.cache
+            assert await findings(other.index) != []
+            await other.index.reindex(by=by)
+            assert await findings(other.index, deep=True) == []
+            after = await pages(other)
+            assert {n: p.published for n, p in after.items()} == {
+                n: p.published for n, p in before.items()
+            }
+            file = await other.index.file(mine.project, mine.filename)
+            assert b"".join([chunk async for chunk in other.index.content(file)]) == b"bytes"
+
+    async def test_another_event_of_the_same_number(self, place: Place, make: Make) -> None:
+        """A reindex that a person asks for finds an event that another site wrote meanwhile."""
+        file = (await place.index.publish(make(), ALICE)).file
+        await place.index.yank([file], "ours", ALICE)
+        await without(place, file, 2)
+        other = Place(place.storage, place.cache, place.stack)
+        await other.lose_cache()
+        await other.index.reindex()
+        await other.index.yank([file], "theirs", ALICE)
+        assert (await place.index.reindex(by=ALICE)).repaired == 1
+        assert (await place.index.file(file.project, file.filename)).yanked == "theirs"
+        assert await findings(place.index) == []
+
+
 class TestCheck:
     """What a check finds."""
 
@@ -212,7 +321,7 @@ class TestCheck:
         file = (await place.index.publish(make(), ALICE)).file
         name = file.project
         invented = replace(file, filename="demo_pkg-7-py3-none-any.whl")
-        change = (await place.index.changes(0))[0]
+        change = (await place.index.history.changes(0))[0]
         await place.cache.save(invented, change)
         other = Place(place.storage, place.cache, place.stack)
         await other.lose_cache()

@@ -1,14 +1,17 @@
-"""Watched commands, forked from a process that has imported everything already.
+"""Commands, watched or not, forked from a process that has imported everything already.
 
 A server that is killed a hundred times would spend most of its lives on imports. What runs
 after the fork is the command ``pypicloud``, whole.
 
-``python -m tests.invariants.forking SOCKET`` is that process. It takes commands, one at a
-time, and answers with the pid of the fork, then with what it ended with.
+``python -m tests.invariants.forking SOCKET`` is that process. Each command that it is given
+comes with a channel of its own, on which an attendant, forked too, answers with the pid of
+the command, then with what it ended with.
 """
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import json
 import os
 import select
@@ -18,7 +21,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tests.invariants.calls import install
 
@@ -26,6 +31,7 @@ MESSAGE = 1 << 16
 IMPORTED = (
     "app.access.sql",
     "app.cache.sql",
+    "app.cli.main",
     "app.main",
     "app.protocol",
     "app.storage.file",
@@ -39,7 +45,7 @@ IMPORTED = (
 class Fork:
     """One command; what tests ask of it is what subprocess.Popen answers."""
 
-    def __init__(self, channel: socket.socket, pid: int, listener: int) -> None:
+    def __init__(self, channel: socket.socket, pid: int, listener: int | None = None) -> None:
         self.pid = pid
         self.listener = listener
         self._channel = channel
@@ -58,6 +64,7 @@ class Fork:
         """What it ended with; None while it runs."""
         if self._code is None and select.select([self._channel], [], [], 0)[0]:
             self._code = int(self._channel.recv(MESSAGE))
+            self._channel.close()
             os.close(self._handle)
         return self._code
 
@@ -81,59 +88,129 @@ class Parent:
     """The process to fork from; ``tree`` is where ``app`` is imported from."""
 
     def __init__(self, root: Path, tree: Path) -> None:
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.invariants.forking", str(theirs.fileno())],
                 cwd=tree,  # the first place where modules are looked for
                 env={"PATH": os.defpath, "PYTHONPATH": f"{tree}:{root}"},
+                stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
 
-    def fork(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Fork:
-        """Start a command; the one before must have ended, and its end been waited for."""
-        order = {"arguments": arguments, "environment": dict(environment), "log": str(log)}
-        self._channel.send(json.dumps(order).encode())
-        message, (listener,), _, _ = socket.recv_fds(self._channel, MESSAGE, 1)
-        return Fork(self._channel, int(message), listener)
+    def fork(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        errors: Path | None = None,
+        *,
+        watched: bool = False,
+        folder: Path | None = None,
+        input: Path | None = None,
+    ) -> Fork:
+        """Start a command. ``errors``: where standard error goes, if not into the log too.
+
+        ``folder`` is where it works, ``input`` what stands on its standard input.
+        """
+        order = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "log": str(log),
+            "errors": str(errors or log),
+            "watched": watched,
+            "folder": str(folder or ""),
+            "input": str(input or ""),
+        }
+        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            socket.send_fds(self._orders, [json.dumps(order).encode()], [theirs.fileno()])
+        message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE, 1)
+        return Fork(channel, int(message), *descriptors)
 
     def close(self) -> None:
-        """End it, and the command that may run."""
-        self._channel.close()
+        """End it; commands that run go on until their forks are closed."""
+        self._orders.close()
         self._process.wait(timeout=60)
+
+
+_parents: dict[tuple[Path, Path], Parent] = {}
+
+
+def parent_of(root: Path, tree: Path) -> Parent:
+    """The process to fork from, one for each tree and each run of tests."""
+    if (root, tree) not in _parents:
+        _parents[root, tree] = found = Parent(root, tree)
+        atexit.register(found.close)
+    return _parents[root, tree]
 
 
 def main() -> None:
     """Fork whenever asked; end when nobody can ask any more."""
-    import app.cli.main
-    import app.main
-    import app.protocol  # uvicorn imports it by name
+    for module in IMPORTED:
+        importlib.import_module(module)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks what attendants ended with
+    orders = socket.socket(fileno=int(sys.argv[1]))
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 1)
+        if not message:
+            return
+        channel = socket.socket(fileno=descriptors[0])
+        if not os.fork():
+            orders.close()
+            attend(channel, json.loads(message))
+            os._exit(0)
+        channel.close()
 
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    while message := channel.recv(MESSAGE):
-        order = json.loads(message)
-        pid = os.fork()
-        if not pid:
-            become(channel, **order)
-            app.cli.main.main()
-            raise AssertionError("a command ends by an exit")
-        channel.send(str(ended(channel, pid)).encode())
+
+def attend(channel: socket.socket, order: dict[str, Any]) -> None:
+    """Fork the command, and say what it ended with. Returns in the attendant alone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if not pid:
+        import app.cli.main
+
+        become(channel, **order)
+        app.cli.main.main()
+        raise AssertionError("a command ends by an exit")
+    code = ended(channel, pid)
+    with suppress(OSError):  # nobody may want to know any more
+        channel.send(str(code).encode())
 
 
 def become(
-    channel: socket.socket, *, arguments: Sequence[str], environment: Mapping[str, str], log: str
+    channel: socket.socket,
+    *,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    log: str,
+    errors: str,
+    watched: bool,
+    folder: str,
+    input: str,
 ) -> None:
-    """In the fork: be watched, and look like a command that a shell began."""
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    listener = install()
+    """In the fork: be watched, if it is to be, and look like a command that a shell began."""
+    if input:
+        given = os.open(input, os.O_RDONLY)
+        os.dup2(given, 0)
+        os.close(given)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for as long as the process lives
+    if folder:
+        os.chdir(folder)
+    for path, number in ((log, 1), (errors, 2)):
+        output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, number)
+        os.close(output)
+    listeners = [install()] if watched else []
     # Not among the calls that wait for an answer: nobody listens yet.
-    socket.send_fds(channel, [str(os.getpid()).encode()], [listener])
-    for descriptor in (output, listener, channel.detach()):
+    socket.send_fds(channel, [str(os.getpid()).encode()], listeners)
+    for descriptor in (*listeners, channel.detach()):
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(environment)
+    # As at the start of an interpreter: plug-ins may lie there.
+    more = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [path for path in more if path and path not in sys.path]
     sys.argv = ["pypicloud", *arguments]
 
 

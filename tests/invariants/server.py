@@ -7,20 +7,23 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.canary import require_clean
 from tests.factories import Made, form
 from tests.invariants.calls import Watch
-from tests.invariants.forking import Fork, Parent
+from tests.invariants.forking import Fork, parent_of
 
 ROOT = Path(__file__).parents[2]
 AUTH = ("admin", "correct horse battery")
-START = 60.0
+START = 240.0
 """Seconds that a server may take to be ready on a machine that has much to do."""
 JSON = "application/vnd.pypi.simple.v1+json"
 ENTRY = "from app.cli.main import main; main()"
@@ -47,8 +50,7 @@ class Server:
         self.log_file = folder / f"server-{self.port}.log"
         self._tree = tree
         self._settings = settings
-        self._parent: Parent | None = None
-        self._process: subprocess.Popen[bytes] | Fork | None = None
+        self._process: Fork | None = None
         self.watch: Watch | None = None
 
     @property
@@ -102,23 +104,19 @@ class Server:
 
     def begin_watched(self, *command: str) -> Watch:
         """Start this command; the watch that it waits for is to be started."""
-        self._parent = self._parent or Parent(ROOT, self._tree)
-        self._process = fork = self._parent.fork(command, self.environment, self.log_file)
+        self._process = fork = self._fork(command, watched=True)
+        assert fork.listener is not None
         self.watch = Watch(fork.listener, fork.kill, self.state)
         return self.watch
 
     def begin(self) -> None:
         """Start it, and do not wait for it to be ready."""
         self.watch = None
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.argv("serve"),
-                cwd=self._tree,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self._process = self._fork(["serve"])
+
+    def _fork(self, command: Sequence[str], *, watched: bool = False) -> Fork:
+        parent = parent_of(ROOT, self._tree)
+        return parent.fork(command, self.environment, self.log_file, watched=watched)
 
     def wait_ready(self) -> None:
         """Return when it says that it is ready; fail with its log if it does not."""
@@ -134,8 +132,8 @@ class Server:
     def close(self) -> None:
         """Have nothing run any more."""
         self.kill()
-        if self._parent is not None:
-            self._parent.close()
+        if self.log_file.exists():
+            require_clean(self.log_file.read_bytes(), AUTH[1])
 
     def lose_cache(self) -> None:
         """Delete the cache's database, of a server that does not run."""
@@ -165,15 +163,13 @@ class Server:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another ``pypicloud`` command on the same settings."""
-        return subprocess.run(
-            self.argv(*arguments),
-            cwd=self._tree,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            printed, errors = Path(folder, "printed"), Path(folder, "errors")
+            fork = parent_of(ROOT, self._tree).fork(arguments, self.environment, printed, errors)
+            code = fork.wait(timeout=300)
+            return subprocess.CompletedProcess(
+                arguments, code, printed.read_text(), errors.read_text()
+            )
 
     def argv(self, *arguments: str) -> list[str]:
         """The command line of another command."""

@@ -15,19 +15,26 @@ from packaging.utils import NormalizedName
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import answers, plugins
-from app.access import policy
+from app.access import books, policy
 from app.access.base import EditableAccess
 from app.cache.memory import MemoryCache
 from app.config import Settings
 from app.dependencies import IndexDep
+from app.hot import Hot
+from app.hot.offer import OFFER, Offer
 from app.index import Index
+from app.life import Life
+from app.metrics import Meters
 from app.models import Actor, File, Hashes, Kind, Permission
 from app.names import normalize
 from app.pages import Pages
-from app.routes import files, json_api, simple, xmlrpc
+from app.routes import files, json_api, notifications, simple, xmlrpc
 from app.routes.reading import ReaderDep
 from app.storage.memory import MemoryStorage
 from app.upload.distribution import Distribution
+from app.upstream.options import RuleOptions
+from app.upstream.rules import Rules
+from app.upstream.upstreams import Upstreams
 from tests.factories import Made
 
 ADA = Actor(kind="user", id="ada")
@@ -116,17 +123,31 @@ async def opened(
     """A stage where the principals ``read`` may read every project without grants."""
     where = f"sqlite+aiosqlite:///{folder}/access.db"
     options = {"password_memory": 8, "password_passes": 1}
-    async with plugins.backend("access", where)(where, options) as access:
+    async with (
+        plugins.backend("access", where)(where, options) as access,
+        books.kept(access, access.ledger) as kept,
+    ):
         storage = MemoryStorage() if storage is None else storage
         cache = MemoryCache()
         await cache.set_built()
         index = Index(storage, cache)
+        defaults = policy.Defaults(read=frozenset(read))
         state = {
             "settings": Settings(**settings),
-            "defaults": policy.Defaults(read=frozenset(read)),
+            "defaults": defaults,
+            "life": Life(),
+            "meters": Meters(),
+            "hot": Hot(defaults, memory=0, following=index.follower),
             "index": index,
             "pages": Pages(),
+            "upstreams": Upstreams(
+                (), Rules.of(RuleOptions()), index, storage, spool=folder, largest=1, told=print
+            ),
             "access": access,
+            "ledger": access.ledger,
+            "limits": kept.limits,
+            "authenticator": kept.authenticator,
+            "chronicle": kept.chronicle,
         }
         yield Stage(
             index=index,
@@ -140,7 +161,7 @@ async def opened(
 
 def _doors(state: dict[str, Any], root_path: str) -> ASGIApp:
     app = FastAPI(redirect_slashes=False, exception_handlers=dict(answers.HANDLERS))
-    for door in (simple, files, json_api):
+    for door in (simple, files, json_api, notifications):
         app.include_router(door.router)
 
     @app.post("/pypi")
@@ -149,6 +170,7 @@ def _doors(state: dict[str, Any], root_path: str) -> ASGIApp:
 
     async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = dict(state)
+        scope[OFFER] = Offer(since=0)
         # As the guard does it: the proxy in front took the root path off.
         scope["root_path"], scope["path"] = root_path, root_path + scope["path"]
         await app(scope, receive, send)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.config import Settings
 from app.main import create_app
 from tests.factories import form, make_wheel
-from tests.serving import serving
+from tests.serving import serving_ready
 
 PASSWORD = "fünf gänse über köln"
 
@@ -21,7 +21,7 @@ def test_aut_1_passwords_in_utf_8_and_latin_1(settings: Settings, encoding: str)
     """Basic credentials are read as UTF-8, and as Latin-1 where they are not UTF-8."""
     chosen = settings.model_copy(update={"admin_password": SecretStr(PASSWORD)})
     pair = base64.b64encode(f"admin:{PASSWORD}".encode(encoding)).decode()
-    with serving(create_app(chosen)) as served:
+    with serving_ready(create_app(chosen)) as served:
         answer = httpx.get(f"{served.url}/simple/", headers={"Authorization": f"Basic {pair}"})
     assert answer.status_code == 200
 
@@ -31,7 +31,7 @@ def test_ljs_2_file_urls_are_absolute_on_loopback(settings: Settings) -> None:
     made = make_wheel("demo", "1.0")
     secret = settings.admin_password
     admin = ("admin", secret.get_secret_value() if secret else "")
-    with serving(create_app(settings)) as served:
+    with serving_ready(create_app(settings)) as served:
         httpx.post(
             f"{served.url}/legacy/",
             data=form(made, "demo", "1.0"),

@@ -10,7 +10,7 @@ import pytest
 from app.config import Settings
 from app.main import create_app
 from app.routes.docs import ASSETS, STATIC
-from tests.serving import Served, serving
+from tests.serving import Served, serving_ready
 
 
 def test_the_page_asks_nobody_else(service: Served) -> None:
@@ -42,14 +42,14 @@ def test_the_licence_of_what_is_not_ours_lies_beside_it() -> None:
 
 
 def test_the_description_says_how_to_authenticate(service: Served) -> None:
-    """OpenAPI names Basic authentication, and that some things need none."""
+    """OpenAPI names Basic authentication and tokens, and that some things need none."""
     description = json.loads(service.ask("/openapi.json").body)
-    assert description["security"] == [{"basic": []}, {}]
+    assert description["security"] == [{"basic": []}, {"token": []}, {}]
     assert description["components"]["securitySchemes"]["basic"]["scheme"] == "basic"
 
 
 def test_both_can_be_turned_off(settings: Settings) -> None:
     """Without docs there is neither page nor description."""
-    with serving(create_app(settings.model_copy(update={"docs": False}))) as served:
+    with serving_ready(create_app(settings.model_copy(update={"docs": False}))) as served:
         assert served.ask("/docs").status == 404
         assert served.ask("/openapi.json").status == 404

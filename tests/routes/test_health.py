@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from app import answers, errors
+from app.life import Life
 from app.routes import health
 from tests.serving import Served, serving
 
@@ -30,9 +32,21 @@ def test_a_service_that_runs_is_live_and_ready(service: Served) -> None:
 class Parts:
     """Parts of a service that work or do not, as a test says."""
 
+    def __init__(self) -> None:
+        self.life = Life()
+
     broken = ""
     built = True
     serves_stale = False
+    age = timedelta(seconds=12.34)
+    stale_limit = timedelta(minutes=10)
+
+    @property
+    def locations(self) -> Parts:
+        """Stands for where clients fetch files."""
+        return self
+
+    away = False
 
     async def ready(self) -> bool:
         """Stands for the index."""
@@ -65,7 +79,11 @@ def probed(parts: Parts) -> Iterator[Served]:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        yield {"index": parts, "probes": {"storage": parts.storage, "cache": parts.cache}}
+        yield {
+            "index": parts,
+            "probes": {"storage": parts.storage, "cache": parts.cache},
+            "life": parts.life,
+        }
 
     app = FastAPI(lifespan=lifespan, exception_handlers=dict(answers.HANDLERS))
     app.include_router(health.router)
@@ -90,13 +108,27 @@ def test_a_part_that_does_not_answer_is_named(probed: Served, parts: Parts, brok
 def test_a_cache_that_does_not_answer_leaves_a_service_that_knows_enough(
     probed: Served, parts: Parts
 ) -> None:
-    """As long as known projects are served, balancers go on; the word says that they are old."""
+    """As long as known projects are served, balancers go on; it says how old they may be."""
     parts.broken, parts.serves_stale = "cache", True
     answer = probed.ask("/health/ready")
     assert answer.status == 200
     found = json.loads(answer.body)
     assert (found["status"], found["parts"]["cache"]) == ("stale", "stale")
+    assert found["stale"] == {"age": 12.3, "limit": 600}
     parts.broken = "storage"
+    assert probed.ask("/health/ready").status == 503
+
+
+def test_a_store_that_clients_ask_themselves_is_not_needed_for_pages(
+    probed: Served, parts: Parts
+) -> None:
+    """Else a store that is slow for us took every replica from its balancer."""
+    parts.broken, parts.away = "storage", True
+    answer = probed.ask("/health/ready")
+    assert answer.status == 200
+    found = json.loads(answer.body)
+    assert (found["status"], found["parts"]["storage"]) == ("stale", "stale")
+    parts.away = False
     assert probed.ask("/health/ready").status == 503
 
 

@@ -96,6 +96,19 @@ class TestMethods:
         assert serial == await call(demo, "changelog_last_serial")
         assert await call(demo, "changelog_since_serial", serial) == []
 
+    async def test_xml_1_changelog_of_what_is_no_longer_listed(self, demo: Stage) -> None:
+        """In the place of older changes a mirror gets the last one of each project since."""
+        before = await call(demo, "changelog_last_serial")
+        for name, version in (("beta", "2.0"), ("beta", "2.1"), ("alpha", "1.9")):
+            await demo.publish(make_wheel(name, version))
+        serials = await call(demo, "list_packages_with_serial")
+        await demo.index.history.prune(1)
+        changes = await call(demo, "changelog_since_serial", before)
+        assert [(one[0], one[3], one[4]) for one in changes] == [
+            ("beta", "update", serials["beta"]),
+            ("alpha", "add file alpha-1.9-py3-none-any.whl", serials["alpha"]),
+        ]
+
     async def test_xml_1_serials_beyond_32_bits(self, demo: Stage) -> None:
         """They are written so that the standard library reads them."""
         await demo.cache.clear(2**40)

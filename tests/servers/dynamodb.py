@@ -49,11 +49,11 @@ def server() -> DynamoDBServer:
 
 
 @asynccontextmanager
-async def place() -> AsyncIterator[str]:
-    """The URL of a cache that nobody has opened yet; its table goes in the end."""
+async def place(suffix: str = "cache") -> AsyncIterator[str]:
+    """The URL of a place that nobody has opened yet; its table goes in the end."""
     prefix = f"t{ULID()}"
     yield f"dynamodb://{REGION}/{prefix}"
-    await ask("DeleteTable", TableName=f"{prefix}-cache")
+    await ask("DeleteTable", TableName=f"{prefix}-{suffix}")
 
 
 async def ask(operation: str, **parameters: object) -> httpx.Response:

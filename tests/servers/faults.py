@@ -8,9 +8,10 @@ each request whether something goes wrong with it, and what.
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from tests.servers import wire
@@ -44,8 +45,8 @@ class FaultProxy:
         self.busy = 0
         self._store = port
         self._busy = 0
-        self._open: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Future[None]] = set()
+        self._listener: socket.socket | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -75,24 +76,37 @@ class FaultProxy:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
+    # Not by asyncio's servers: they lose what they are about to accept when they are closed.
+
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, limit=wire.PIECE * 2
-        )
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
     async def _deafen(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for writer in self._open:
-            reset(writer)
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+        await asyncio.sleep(0)  # a task that is cancelled before it begins closes nothing
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):  # it may have gone away meanwhile
+            connected, _ = listener.accept()
+            serving = asyncio.ensure_future(self._serve(connected))
+            self._serving.add(serving)
+            serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, connected: socket.socket) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(sock=connected, limit=wire.PIECE * 2)
+        except BaseException:
+            connected.close()
+            raise
         connection = Relay(reader, writer, self._store, self.delay)
-        self._open.add(writer)
         try:
             while head := await wire.read_head(reader):
                 method, target, _ = head.first
@@ -104,10 +118,11 @@ class FaultProxy:
                     await connection.exchange(head, fault)
                 finally:
                     self._busy -= 1
-        except (Ended, asyncio.CancelledError, *wire.CLOSED):
+        except asyncio.CancelledError:
+            reset(writer)
+        except (Ended, *wire.CLOSED):
             pass
         finally:
-            self._open.discard(writer)
             connection.close()
 
 

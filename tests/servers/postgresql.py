@@ -54,12 +54,15 @@ def start_postgresql(folder: Path) -> Running:
     return resume_postgresql(folder)
 
 
-def resume_postgresql(folder: Path, port: int | None = None) -> Running:
-    """Start the server on what it kept in ``folder``, on the port it had, if that is given."""
+def resume_postgresql(folder: Path, port: int | None = None, *, durable: bool = False) -> Running:
+    """Start the server on what it kept in ``folder``, on the port it had, if that is given.
+
+    A ``durable`` one has on the disk what it said to be committed.
+    """
 
     def command(ports: Mapping[str, int]) -> list[str | Path]:
         chosen = port or ports["sql"]
-        options = ["fsync=off", "full_page_writes=off"]
+        options = [] if durable else ["fsync=off", "full_page_writes=off"]
         sized = ["max_connections=200", "shared_buffers=64MB"]
         place = ["-D", str(folder / "cluster"), "-h", "127.0.0.1", "-k", ""]
         secured = ["ssl=on", "ssl_cert_file=../cert.pem", "ssl_key_file=../key.pem"]

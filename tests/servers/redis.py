@@ -57,6 +57,26 @@ def start_cluster(folder: Path) -> Running:
     return launch(folder, uses, command, _join)
 
 
+def start_sentinel(folder: Path, master: int, service: str, *options: str) -> Running:
+    """A Sentinel that alone decides, soon, that the server on port ``master`` is down."""
+    words = [
+        *(f"sentinel monitor {service} 127.0.0.1 {master} 1", *options),
+        f"sentinel down-after-milliseconds {service} 500",
+        f"sentinel failover-timeout {service} 2000",
+    ]
+    written = folder / "sentinel.conf"
+    written.write_text("\n".join([*words, ""]))
+    return launch(
+        folder,
+        ["redis"],
+        lambda ports: [
+            *(binary(), written, "--sentinel", "--bind", "127.0.0.1"),
+            *("--port", str(ports["redis"]), "--dir", folder),
+        ],
+        lambda ports: _ping(ports["redis"]),
+    )
+
+
 @asynccontextmanager
 async def database() -> AsyncIterator[str]:
     """The URL of an empty cache on the one server."""

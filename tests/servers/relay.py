@@ -38,10 +38,10 @@ class Relay:
         self._up: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     def close(self) -> None:
-        """Both ends."""
+        """Both ends; what the store did not take yet, it never gets."""
         self._writer.close()
         if self._up is not None:
-            self._up[1].close()
+            self._up[1].transport.abort()
 
     async def exchange(self, head: Head, fault: Injected | None) -> None:
         """One request and its answer; raises what ends the connection."""

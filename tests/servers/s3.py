@@ -98,16 +98,16 @@ def start_seaweed(folder: Path) -> Running:
     )
 
 
-def start_ministack(folder: Path) -> Running:
-    """A ministack, with BUCKET in it; it is DynamoDB as well."""
+def start_ministack(folder: Path, port: int | None = None) -> Running:
+    """A ministack, with BUCKET in it; it is DynamoDB as well. On ``port`` where that is given."""
     return launch(
         folder,
         ["gateway"],
         lambda ports: [
-            *("/usr/bin/env", f"GATEWAY_PORT={ports['gateway']}"),
+            *("/usr/bin/env", f"GATEWAY_PORT={port or ports['gateway']}"),
             INSTALLED / "bin" / "ministack",
         ],
-        lambda ports: _make_bucket(ports["gateway"], "test", "test"),
+        lambda ports: _make_bucket(port or ports["gateway"], "test", "test"),
         environment={"BIND_HOST": "127.0.0.1"},
     )
 

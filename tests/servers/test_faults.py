@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -238,3 +239,27 @@ def test_seeds() -> None:
     assert drawn[0] == drawn[1] != drawn[2]
     assert 150 < sum(fault is not None for fault in drawn[0]) < 250
     assert {fault for fault in drawn[0] if fault is not None} == set(Fault)
+
+
+def test_an_end_amid_connections_leaves_no_socket(store: Store) -> None:
+    """Whoever connects while the proxy ends is closed as well, accepted or not; none is leaked."""
+    head = b"PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+    for turn in range(40):
+        connected: list[socket.socket] = []
+
+        def connect(port: int, connected: list[socket.socket]) -> None:
+            try:
+                while True:
+                    connected.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                    connected[-1].sendall(head)
+            except OSError:
+                return
+
+        with between(store.server_address[1]) as proxy:
+            thread = threading.Thread(target=connect, args=(proxy.port, connected))
+            thread.start()
+            threading.Event().wait(turn / 8000)
+        thread.join()
+        for each in connected:
+            each.close()
+    gc.collect()  # what is not closed warns when it is collected, and warnings are errors

@@ -105,15 +105,20 @@ def test_neg_8_the_query_beats_the_header(wanted: str, format: Format | None) ->
         ("", Coding.IDENTITY),
         ("identity", Coding.IDENTITY),
         ("gzip, deflate", Coding.GZIP),
-        ("gzip, deflate, zstd", Coding.GZIP),
+        ("gzip, deflate, zstd", Coding.ZSTD),
+        ("zstd,gzip,deflate", Coding.ZSTD),
+        ("zstd;q=0.5, gzip", Coding.GZIP),
+        ("zstd;q=0, gzip", Coding.GZIP),
+        ("zstd;q=0.5, identity", Coding.IDENTITY),
         ("GZIP;q=0.5", Coding.GZIP),
         ("*", Coding.GZIP),
         ("x-gzip", Coding.GZIP),
         ("gzip;q=0, *", Coding.IDENTITY),
         ("gzip;q=0.5, identity", Coding.IDENTITY),
-        ("br, zstd", Coding.IDENTITY),
+        ("br", Coding.IDENTITY),
+        ("br, zstd", Coding.ZSTD),
     ],
 )
-def test_neg_10_gzip_for_whoever_takes_it(accept_encoding: str | None, expected: Coding) -> None:
-    """Pages are packed with gzip, unless the client likes plain bytes better."""
+def test_neg_10_packed_for_whoever_takes_it(accept_encoding: str | None, expected: Coding) -> None:
+    """Pages are packed with zstd or gzip, unless the client likes plain bytes better."""
     assert coding(accept_encoding) is expected

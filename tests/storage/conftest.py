@@ -14,8 +14,12 @@ from app.storage.base import Storage
 from tests.servers import azurite as azure
 from tests.servers import gcs, s3
 
-BACKENDS = ("memory", "file", "gcs_front", "seaweed", "ministack", "azurite")
-LASTING = ("file", "gcs_front", "seaweed", "azurite")
+BACKENDS = ("memory", "file", "gcs_front", "seaweed", "seaweed_tls", "ministack", "azurite")
+LASTING = ("file", "gcs_front", "seaweed", "ministack", "azurite")
+
+
+PATIENT = {"connect_timeout": 30, "read_timeout": 60}
+"""Seconds: the machine may hold up a server, or the test itself."""
 
 
 class Place(NamedTuple):
@@ -40,31 +44,31 @@ def file(tmp_path: Path) -> Place:
 @pytest.fixture
 def seaweed() -> Place:
     """A prefix in a bucket of SeaweedFS."""
-    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.seaweed().options)
+    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.seaweed().options | PATIENT)
 
 
 @pytest.fixture
 def seaweed_tls() -> Place:
     """The same, over TLS."""
-    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.seaweed(tls=True).options)
+    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.seaweed(tls=True).options | PATIENT)
 
 
 @pytest.fixture
 def ministack() -> Place:
     """A prefix in a bucket of ministack."""
-    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.ministack().options)
+    return Place(f"s3://{s3.BUCKET}/{ULID()}", s3.ministack().options | PATIENT)
 
 
 @pytest.fixture
 def gcs_front() -> Place:
     """A prefix in a bucket of a strict Google Cloud Storage."""
-    return Place(f"gs://{gcs.BUCKET}/{ULID()}", gcs.gcs().options)
+    return Place(f"gs://{gcs.BUCKET}/{ULID()}", gcs.gcs().options | PATIENT)
 
 
 @pytest.fixture
 def azurite() -> Place:
     """A prefix in a container of Azurite."""
-    return Place(f"azure://{azure.CONTAINER}/{ULID()}", azure.azurite().options)
+    return Place(f"azure://{azure.CONTAINER}/{ULID()}", azure.azurite().options | PATIENT)
 
 
 @pytest.fixture(params=BACKENDS)

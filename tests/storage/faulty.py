@@ -19,7 +19,7 @@ from app.storage.base import Storage
 from tests.servers.faults import FaultProxy, between
 from tests.servers.plans import Answer
 
-BOUND = 30.0
+BOUND = 60.0
 """Seconds within which every call ends, with the time-outs of these tests."""
 OURS = b"what this caller writes" * 40
 OTHERS = b"what somebody else wrote before" * 40
@@ -32,30 +32,33 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store that listens on ``port``. ``options`` are those of ``connect``, given its URL.
+    """A store that listens on ``port``.
 
+    ``options`` are those of ``connect``, given the store's URL and the time-outs.
     ``busy`` are answers with which such a store puts off its clients; ``unfinished`` lists the
     uploads below a folder that were begun and neither completed nor aborted.
     """
 
     url: str
     port: int
-    options: Callable[[str], Mapping[str, Any]]
+    options: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
     busy: tuple[Answer, ...]
     unfinished: Callable[[str], Sequence[str]]
 
     @asynccontextmanager
-    async def opened(self, port: int | None = None) -> AsyncIterator[Storage]:
+    async def opened(
+        self, times: Mapping[str, Any], port: int | None = None
+    ) -> AsyncIterator[Storage]:
         """The storage, directly or through a proxy's port."""
-        options = self.options(f"http://127.0.0.1:{port or self.port}")
+        options = self.options(f"http://127.0.0.1:{port or self.port}", times)
         async with plugins.backend("storage", self.url)(self.url, options) as storage:
             yield storage
 
     @asynccontextmanager
-    async def faulty(self) -> AsyncIterator[Lane]:
+    async def faulty(self, times: Mapping[str, Any]) -> AsyncIterator[Lane]:
         """The storage behind a proxy of its own."""
         with between(self.port) as proxy:
-            async with self.opened(proxy.port) as storage:
+            async with self.opened(times, proxy.port) as storage:
                 yield Lane(proxy, storage)
 
 

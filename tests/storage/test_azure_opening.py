@@ -18,7 +18,7 @@ from app import errors
 from app.storage.azure import connect
 from app.storage.azure.account import account_of
 from app.storage.options.azure import AzureOptions
-from tests.contracts.storage import content, listed, put
+from app.testing.storage import content, listed, put
 from tests.servers import azurite
 from tests.servers.azurite import ACCOUNT, CONTAINER, KEY, AzuriteServer
 from tests.servers.faults import between
@@ -143,14 +143,14 @@ class TestUnreachable:
         with pytest.raises(errors.StorageUnavailable, match=f"reached at 127.0.0.1:{port}"):
             async with connect(URL, options):
                 pass
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
 
     async def test_a_certificate_that_nobody_knows(self) -> None:
         """It is not believed, and not asked again."""
         options = {**azurite.azurite_tls().options, "ca_file": None}
         begun = time.monotonic()
         assert "PYPICLOUD_AZURE__CA_FILE names other" in await refused(URL, options)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
 
     async def test_it_answers_500(self, server: AzuriteServer) -> None:
         """It is asked as often as wanted, and then given up."""

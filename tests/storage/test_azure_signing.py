@@ -19,14 +19,15 @@ from azure.storage.blob import UserDelegationKey, generate_blob_sas
 from ulid import ULID
 
 from app import errors
+from app.index.locations import KEPT
 from app.storage import window
 from app.storage.azure import connect
 from app.storage.azure.account import Account
 from app.storage.azure.container import Container
 from app.storage.azure.failures import Failed
 from app.storage.azure.identity import EARLY, SCOPE, Identity
-from app.storage.azure.signing import MARGIN, PERIOD, DelegationSigner
-from tests.contracts.storage import ODD_KEYS, content, listed, put
+from app.storage.azure.signing import AGAIN, MARGIN, PERIOD, DelegationSigner
+from app.testing.storage import ODD_KEYS, content, listed, put
 from tests.servers import azurite
 from tests.servers.azurite import ACCOUNT, CONTAINER, KEY, IdentityEndpoint, identity_endpoint
 
@@ -247,7 +248,7 @@ class TestIdentity:
         """A URL ends with the key that signed it at the latest."""
         url = await signed(identified, "a/b", timedelta(days=7))
         expires = datetime.fromisoformat(parse_qs(urlsplit(url).query)["ske"][0])
-        assert ends(url) == expires
+        assert window.ends(url) == ends(url) == expires
         assert PERIOD < expires - datetime.now(UTC) <= 2 * PERIOD + MARGIN
 
 
@@ -371,6 +372,18 @@ class TestDelegationKey:
             await signer.key(self.NOON + 2 * PERIOD)
         keys.down = False
         assert await signer.key(self.NOON + 2 * PERIOD) is not first
+
+    async def test_a_key_signs_nothing_that_outlives_it(
+        self, keys: Keys, signer: DelegationSigner
+    ) -> None:
+        """What an old key signs at its very last can still be used for longer than it is kept."""
+        first = await signer.key(self.NOON)
+        keys.down = True
+        last = self.NOON + 2 * PERIOD + MARGIN - PERIOD / 2
+        assert await signer.key(last - timedelta(seconds=1)) is first
+        with pytest.raises(errors.StorageUnavailable):
+            await signer.key(last + AGAIN)
+        assert PERIOD / 2 - AGAIN > 2 * KEPT
 
 
 async def test_signatures_are_not_logged(

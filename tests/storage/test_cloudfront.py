@@ -33,7 +33,7 @@ from app.storage.base import Storage
 from app.storage.cloudfront import connect, distribution
 from app.storage.cloudfront_policy import PrivateKey, Signer, load
 from app.storage.options.cloudfront import CloudFrontOptions
-from tests.contracts.storage import ODD_KEYS, content, put
+from app.testing.storage import ODD_KEYS, content, put
 from tests.servers import cloudfront, s3
 
 RSA = rsa.generate_private_key(65537, 2048)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.contracts.storage import LastingContract, StorageContract
+import pytest
+
+from app.testing.storage import LastingContract, StorageContract
+
+pytestmark = pytest.mark.timeout(900)
 
 
 class TestStorage(StorageContract):

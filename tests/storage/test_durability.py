@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.storage.file import connect
-from tests.contracts.storage import content, listed, put
+from app.testing.storage import content, listed, put
 from tests.storage.steps import WHOLE
 from tests.storage.tracing import Disk, Traced, trace
 

@@ -14,7 +14,7 @@ import pytest
 from app import errors
 from app.storage.file import FileStorage, connect
 from app.storage.folder import KNOWN_FOLDERS
-from tests.contracts.storage import content, listed, put
+from app.testing.storage import content, listed, put
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from app.storage.gcs.client import Client
 from app.storage.gcs.failures import Failed
 from app.storage.options.gcs import GCSOptions
 from app.storage.place import Place
-from tests.contracts.storage import chunks, content, listed, put
+from app.testing.storage import chunks, content, listed, put
 from tests.servers import gcs
 from tests.servers.faults import FaultProxy, between
 from tests.servers.gcs import GCSServer
@@ -55,9 +55,21 @@ def proxy(server: GCSServer) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-async def bucket(server: GCSServer, proxy: FaultProxy, prefix: str) -> AsyncIterator[Bucket]:
-    """The storage, behind the proxy, with little patience."""
-    options = {"endpoint_url": proxy.url, "read_timeout": "1500 ms"}
+def patience() -> str:
+    """How long the storage waits for the store, which the machine may hold up."""
+    return "60 s"
+
+
+HASTY = pytest.mark.parametrize("patience", ["3 s"])
+"""For tests of a store that answers nothing any more."""
+
+
+@pytest.fixture
+async def bucket(
+    server: GCSServer, proxy: FaultProxy, prefix: str, patience: str
+) -> AsyncIterator[Bucket]:
+    """The storage, behind the proxy."""
+    options = {"endpoint_url": proxy.url, "connect_timeout": "30 s", "read_timeout": patience}
     async with connect(f"gs://{gcs.BUCKET}/{prefix}", server.options | options) as bucket:
         yield bucket
 
@@ -170,6 +182,7 @@ class TestPut:
         ],
         ids=["503", "429", "reset", "cut", "lost", "silent", "unanswered", "truncated"],
     )
+    @HASTY
     async def test_one_failure_is_made_good(
         self, bucket: Bucket, proxy: FaultProxy, target: str, method: str, fault: Any
     ) -> None:
@@ -334,6 +347,7 @@ class TestCreate:
     """Create-only writes, and answers that get lost."""
 
     @pytest.mark.parametrize("fault", [Fault.LOST, Fault.UNANSWERED, Fault.TRUNCATED])
+    @HASTY
     async def test_a_lost_answer(self, bucket: Bucket, proxy: FaultProxy, fault: Fault) -> None:
         """Whoever created the key is told so, though the answer got lost; nobody else is."""
         rule = proxy.plan = Rule(fault, method="POST", times=1)
@@ -366,6 +380,7 @@ class TestGet:
     """Bodies that break off, stall, and lie."""
 
     @pytest.mark.parametrize("fault", [Fault.TRUNCATED, Fault.STALLED, Fault.RESET, UNAVAILABLE])
+    @HASTY
     async def test_a_body_goes_on_where_it_broke(
         self, server: GCSServer, bucket: Bucket, proxy: FaultProxy, prefix: str, fault: Any
     ) -> None:
@@ -392,11 +407,12 @@ class TestGet:
             async for _ in found:
                 pass
 
+    @HASTY
     async def test_a_slow_body(self, server: GCSServer, bucket: Bucket, prefix: str) -> None:
         """One that takes longer than the time-out in all, but not between bytes, is read in one."""
         body = bytes(8 * 10_000)
         await put(bucket, "a/b", body)
-        server.slow_down(f"{prefix}/a/b", count=10_000, seconds=0.4)
+        server.slow_down(f"{prefix}/a/b", count=10_000, seconds=0.6)
         assert await content(bucket, "a/b") == body
         assert len(server.requests(prefix, "media")) == 1
 

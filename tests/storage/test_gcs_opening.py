@@ -13,7 +13,7 @@ from ulid import ULID
 
 from app import errors
 from app.storage.gcs import connect
-from tests.contracts.storage import content, put
+from app.testing.storage import content, put
 from tests.servers import gcs, running
 from tests.servers.faults import between
 from tests.servers.gcs import GCSServer

@@ -19,10 +19,11 @@ from gcloud.aio import storage as sdk
 from ulid import ULID
 
 from app import errors
+from app.storage import window
 from app.storage.gcs import connect, credentials, signing
 from app.storage.gcs.bucket import Bucket
 from app.storage.gcs.signing import KeySigner
-from tests.contracts.storage import ODD_KEYS, put
+from app.testing.storage import ODD_KEYS, put
 from tests.servers import gcs
 from tests.servers.gcs import GCSServer
 from tests.servers.gcs_identity import MACHINE, MUTE, OWNER
@@ -197,6 +198,18 @@ class TestWithoutKeyFile:
         options = {"service_account_file": None, "service_account_email": OWNER}
         async with connect(url, server.options | options) as bucket:
             assert signer_of(await signed(bucket)) == OWNER
+
+    async def test_no_longer_than_a_managed_key(self, server: GCSServer, url: str) -> None:
+        """What IAM signs is good for twelve hours at the most, what a key file signs for a week."""
+        options = {"service_account_email": MACHINE}
+        for more, most in ((options, timedelta(hours=12)), ({}, timedelta(days=7))):
+            async with connect(url, server.options | more) as bucket:
+                await put(bucket, KEY, b"content")
+                found = await signed(bucket, life=timedelta(days=30))
+            ends = window.ends(found)
+            assert ends is not None
+            assert most / 2 - timedelta(minutes=1) < ends - datetime.now(UTC) <= most
+            assert (await fetched(found)).content == b"content"
 
     @pytest.mark.parametrize(
         ("file", "email", "signs"),

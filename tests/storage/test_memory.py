@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.storage.memory import connect
-from tests.contracts.storage import listed, put
+from app.testing.storage import listed, put
 
 
 async def test_each_connection_is_a_storage_of_its_own() -> None:

@@ -10,7 +10,7 @@ import pytest
 from app import errors
 from app.storage.memory import MemoryStorage
 from app.storage.probe import ROOT, require_create_only
-from tests.contracts.storage import listed
+from app.testing.storage import listed
 
 
 @dataclass

@@ -16,13 +16,14 @@ import boto3
 import httpx
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from ulid import ULID
 
 from app import errors
 from app.storage import s3
 from app.storage.options.s3 import S3Options
-from app.storage.s3 import metadata, uploads
-from tests.contracts.storage import chunks, content, listed, put
+from app.storage.s3 import failures, metadata, uploads
+from app.testing.storage import chunks, content, listed, put
 from tests.servers import s3 as servers
 from tests.servers.faults import FaultProxy, between
 from tests.servers.plans import Fault, Request, Rule
@@ -87,11 +88,13 @@ def dangling(bucket: Any, prefix: str) -> list[str]:
     return [upload.object_key for upload in bucket.multipart_uploads.filter(Prefix=prefix)]
 
 
-async def test_trap_checksum_trailers(prefix: str) -> None:
+@pytest.mark.parametrize("checksums", ["sha256", "md5", "none"])
+async def test_trap_checksum_trailers(prefix: str, checksums: str) -> None:
     """Over TLS nothing goes behind the body, and so nothing of it stays with the object."""
     server = servers.seaweed(tls=True)
     [bucket] = _theirs(server)
-    async with s3.connect(f"s3://packages/{prefix}", server.options) as storage:
+    options = server.options | {"checksums": checksums}
+    async with s3.connect(f"s3://packages/{prefix}", options) as storage:
         await put(storage, "small", b"content")
         await put(storage, "large", LARGE)
         assert await storage.create("created", b"event")
@@ -398,3 +401,15 @@ async def test_deletes_that_are_refused() -> None:
             )
             with pytest.raises(errors.StorageUnavailable, match="1 keys: AccessDenied"):
                 await storage.delete_many(["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("code", "archived"),
+    [("InvalidObjectState", True), ("SlowDown", False), ("AccessDenied", False), ("503", False)],
+)
+def test_an_archived_object_is_no_outage(code: str, archived: bool) -> None:
+    """Only what S3 answers of an object in its archive is about that object alone."""
+    error = ClientError({"Error": {"Code": code, "Message": "why"}}, "GetObject")
+    with pytest.raises(failures.Refused) as refused, failures.translated():
+        raise error
+    assert refused.value.archived is archived

@@ -13,7 +13,7 @@ import pytest
 from app import errors
 from app.storage import s3
 from app.storage.s3 import listing
-from tests.contracts.storage import listed
+from app.testing.storage import listed
 from tests.servers.s3_small import Asked, SmallStore, Told, small_store
 
 URL = "s3://packages/index"

@@ -21,7 +21,7 @@ from ulid import ULID
 
 from app.storage import keys
 from app.storage.sigv4 import LONGEST, Credentials, Presigner
-from tests.contracts.storage import ODD_KEYS
+from app.testing.storage import ODD_KEYS
 from tests.servers import s3
 
 LASTING = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")

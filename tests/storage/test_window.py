@@ -51,3 +51,25 @@ def test_windows_are_counted_from_1970(life: int, opened: str, closes: str) -> N
     assert f"{window.closes(now, expires_in):%H:%M:%S}" == closes
     elsewhere = now.astimezone(timezone(timedelta(hours=5, minutes=45)))
     assert window.opened(elsewhere, expires_in) == window.opened(now, expires_in)
+
+
+@pytest.mark.parametrize(
+    ("query", "ends"),
+    [
+        ("X-Amz-Date=20261124T120230Z&X-Amz-Expires=90&X-Amz-Signature=0", "12:04:00"),
+        ("X-Goog-Date=20261124T120230Z&X-Goog-Expires=300&X-Goog-Signature=0", "12:07:30"),
+        ("se=2026-11-24T12%3A05%3A00Z&sp=r&sv=2026-02-06&sig=0", "12:05:00"),
+        ("Expires=1795521900&Signature=0&Key-Pair-Id=K", "12:05:00"),
+        ("Policy=eyJ9&Signature=0&Key-Pair-Id=K", None),
+        ("Expires=soon", None),
+        ("se=soon", None),
+        ("X-Amz-Date=20261124T120230Z", None),
+        ("X-Amz-Date=today&X-Amz-Expires=90", None),
+        ("Expires=99999999999999999999", None),
+        ("", None),
+    ],
+)
+def test_when_a_url_ends(query: str, ends: str | None) -> None:
+    """The URLs of S3, Google, Azure and CloudFront say when; what does not say so has no end."""
+    found = window.ends(f"https://store.example/a?{query}")
+    assert (found and f"{found:%Y-%m-%d %H:%M:%S %Z}") == (ends and f"2026-11-24 {ends} UTC")

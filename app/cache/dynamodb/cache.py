@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -14,12 +15,13 @@ from packaging.utils import NormalizedName
 
 from app import errors
 from app.cache import newest
-from app.cache.base import Query
+from app.cache.base import NOTHING, Query
+from app.cache.builds import Builds
 from app.cache.dynamodb import reading, records, sweeping, writes
 from app.cache.dynamodb.records import META, UNKNOWN, Known, Meta
-from app.cache.dynamodb.table import Pace, Table, both
 from app.cache.dynamodb.writer import Writer
 from app.cache.match import matches
+from app.dynamodb.table import Pace, Table, both
 from app.models import Change, File, Project, ProjectSummary
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class DynamoDBCache:
         self._tickets = count(1)
         self._latest = 0
         self._caught = 0
+        self._builds: Builds[tuple[int, int]] = Builds()
         self._sweeping: set[asyncio.Task[None]] = set()
         self.swept = asyncio.Event()
         """Set where there may be something to sweep."""
@@ -104,11 +107,11 @@ class DynamoDBCache:
             partial(writes.save_project, project=project, change=change), name=project.name
         )
 
-    async def restore(self, projects: Sequence[Project], change: Change) -> int:
-        every = [
-            (partial(writes.restore, project=project, change=change), project.name)
-            for project in projects
-        ]
+    async def restore(
+        self, projects: Sequence[Project], change: Change, *, untrue: AbstractSet[str] = NOTHING
+    ) -> int:
+        restore = partial(writes.restore, change=change, untrue=untrue)
+        every = [(partial(restore, project=project), project.name) for project in projects]
         return sum(await self._writer.do_all(every))
 
     async def forget(self, name: NormalizedName, filename: str | None, change: Change) -> int:
@@ -137,17 +140,28 @@ class DynamoDBCache:
                 return max((known.serial for known in every), default=0)
 
     async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
-        since = (await self._looked_up()).mine.since
-        return await reading.changes(self._table, max(after, since), limit) if limit else []
+        meta = await self._looked_up()
+        after = max(after, meta.mine.since)
+        return await reading.changes(self._table, after, limit, meta.pruned) if limit else []
+
+    async def prune(self, below: int, change: Change) -> None:
+        meta = await self._looked_up()
+        sinces = [facts.since for facts in meta.layouts.values()]
+        async for last, keys in sweeping.old_changes(self._table, sinces, below):
+            await self._writer.do(partial(writes.prune, change=replace(change, serial=last)))
+            await self._table.write_many(deletes=keys)
 
     async def clear(self, floor: int = 0) -> None:
-        await self._writer.do(partial(writes.clear, floor=floor), alone=True)
+        self._builds.begin(await self._writer.do(partial(writes.clear, floor=floor), alone=True))
 
     async def built(self) -> bool:
-        return (await self._looked_up()).mine.built
+        meta = await self._looked_up()
+        self._builds.begin(meta.era)
+        return meta.mine.built
 
     async def set_built(self) -> None:
-        await self._writer.do(partial(writes.set_built, caught=self._caught))
+        work = partial(writes.set_built, caught=self._caught, era=self._builds.mark())
+        await self._writer.do(work)
 
     async def enter(self) -> None:
         """Say that this version is in use; note what a build from now on cannot have missed."""

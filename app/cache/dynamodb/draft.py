@@ -15,8 +15,9 @@ from packaging.utils import NormalizedName
 from ulid import ULID
 
 from app.cache.dynamodb import records
-from app.cache.dynamodb.records import LAYOUT, META, UNKNOWN, Item, Kept, Key, Known, Meta, Passage
+from app.cache.dynamodb.records import LAYOUT, META, UNKNOWN, Kept, Known, Meta, Passage
 from app.cache.newest import Standing
+from app.dynamodb.keys import Item, Key
 from app.models import Change, File, Project
 
 LAID = 0
@@ -33,7 +34,7 @@ class Laid:
 
     prefix: str
     incarnation: str
-    sequences: Mapping[str, int]
+    heads: Mapping[str, str]
 
 
 class Unread(Exception):  # nothing is wrong: it says what to read
@@ -179,9 +180,9 @@ class Draft:
 
     def laid(self, name: NormalizedName, files: Mapping[str, File]) -> str:
         """The incarnation in which these files of the project are laid out."""
-        sequences = {filename: file.sequence for filename, file in files.items()}
+        heads = {filename: file.head for filename, file in files.items()}
         laid = self._sight.laid.get(name)
-        if laid is None or (laid.prefix, laid.sequences) != (self._prefix, sequences):
+        if laid is None or (laid.prefix, laid.heads) != (self._prefix, heads):
             raise Unread(name, files=files)
         return laid.incarnation
 

@@ -13,7 +13,8 @@ from packaging.utils import NormalizedName
 from app.cache.dynamodb import records
 from app.cache.dynamodb.draft import MASK
 from app.cache.dynamodb.records import CHANGES, Kept, Known
-from app.cache.dynamodb.table import Table, both, together
+from app.dynamodb.keys import revision_in
+from app.dynamodb.table import Table, both, together
 from app.models import Change, File
 from app.names import NAME_LENGTH
 
@@ -93,9 +94,17 @@ async def listed(
     return found
 
 
-async def changes(table: Table, after: int, limit: int) -> list[Change]:
-    """The first changes above ``after``, ending before one that is not visible yet."""
+async def changes(
+    table: Table, after: int, limit: int, pruned: Change | None = None
+) -> list[Change]:
+    """The first changes above ``after``, ending before one that is not visible yet.
+
+    ``pruned`` stands for those up to its serial, but for the first.
+    """
     found: list[Change] = []
+    if pruned is not None and after < pruned.serial:
+        found = [*await _kept(table, after, pruned.serial), pruned]
+        after = pruned.serial
     above = records.change_key(after)[1]
     seen = after
     async for page in table.pages(CHANGES, after=above, limit=max(LEAST, limit)):
@@ -110,12 +119,20 @@ async def changes(table: Table, after: int, limit: int) -> list[Change]:
     return found[:limit]
 
 
+async def _kept(table: Table, after: int, pruned: int) -> list[Change]:
+    """The first change of the first item above ``after``, where it was not to go."""
+    async for page in table.pages(CHANGES, after=records.change_key(after)[1], limit=1):
+        firsts = [records.passage(one).changes[0] for one in page]
+        return [change for change in firsts if after < change.serial < pruned]
+    return []
+
+
 async def _files(table: Table, prefix: str, name: NormalizedName) -> _Pages:
     """Its files in every incarnation, page by page."""
     part = records.files_part(prefix, name)
     found = []
     async for page in table.pages(part, begins=f"{name}/"):
-        kept = map(Kept, records.files(page), map(records.revision, page))
+        kept = map(Kept, records.files(page), map(revision_in, page))
         found.append(list(zip(map(records.incarnation, page), kept, strict=True)))
     return found
 

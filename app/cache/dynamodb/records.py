@@ -10,7 +10,7 @@ what bears another one is not there yet, or not there any more.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from enum import StrEnum
 from functools import wraps
@@ -21,13 +21,12 @@ from packaging.utils import NormalizedName
 
 from app import errors
 from app.cache.newest import Candidate, Standing
+from app.dynamodb.keys import BODY, REVISION, SORT, Item, Key, key_of
 from app.models import Actor, Change, File, FileState, Hashes, Kind, Project, Status
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PART, SORT, REVISION, BODY = "pk", "sk", "rev", "body"
-"""The attributes of every item: its two keys, the revision that wrote it, JSON."""
 FILE_SHARDS = 64
 LIST_SHARDS = 8
 """Partitions of files, and of projects."""
@@ -45,10 +44,6 @@ _SHAPES = [
 ]
 LAYOUT = f"{zlib.crc32(chr(10).join([str(_LAYOUT), *_SHAPES]).encode()):08x}"
 """Differs from that of items which may not be readable: a field came, a state went."""
-
-Item = Mapping[str, Any]
-"""As the SDK has it: ``{"pk": {"S": …}, …}``."""
-Key = tuple[str, str]
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -72,13 +67,14 @@ class Meta(msgspec.Struct, frozen=True):
     """The item META. ``tail`` is the key of the last item of changes.
 
     ``dead`` are prefixes of items that nobody reads any more, with the time from which
-    somebody may remove them.
+    somebody may remove them. ``pruned`` stands for the changes up to its serial.
     """
 
     serial: int = 0
     tail: int = 0
     layouts: dict[str, Layout] = {}
     dead: dict[str, int] = {}
+    pruned: Change | None = None
 
     @property
     def mine(self) -> Layout:
@@ -89,6 +85,11 @@ class Meta(msgspec.Struct, frozen=True):
     def prefix(self) -> str:
         """How the keys of this version's items begin."""
         return prefix(LAYOUT, self.mine)
+
+    @property
+    def era(self) -> tuple[int, int]:
+        """Differs after every ``clear``, and where the table was made anew: clear and since."""
+        return self.mine.epoch, self.mine.since
 
     def saying(self, **facts: Any) -> Self:
         """The same, with other facts of this version."""
@@ -168,21 +169,6 @@ def change_key(serial: int) -> Key:
 def item(key: Key, revision: int, body: object) -> dict[str, Any]:
     """An item to put."""
     return key_of(key) | {REVISION: {"N": str(revision)}, BODY: {"B": encode(body)}}
-
-
-def key_of(key: Key) -> dict[str, Any]:
-    """The key, as the SDK has it."""
-    return {PART: {"S": key[0]}, SORT: {"S": key[1]}}
-
-
-def key_in(found: Item) -> Key:
-    """The key of an item."""
-    return found[PART]["S"], found[SORT]["S"]
-
-
-def revision(found: Item) -> int:
-    """The revision that wrote an item."""
-    return int(found[REVISION]["N"])
 
 
 def _readable(decoded: Callable[P, T]) -> Callable[P, T]:

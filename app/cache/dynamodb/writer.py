@@ -17,9 +17,11 @@ from ulid import ULID
 from app import errors
 from app.cache.dynamodb import reading, records
 from app.cache.dynamodb.draft import LAID, Draft, Laid, Sight, Unread
-from app.cache.dynamodb.failures import Refused
+from app.cache.dynamodb.manners import Manners
 from app.cache.dynamodb.records import META, Kept, Meta
-from app.cache.dynamodb.table import Pace, Table, together
+from app.dynamodb.failures import Refused
+from app.dynamodb.keys import revision_in
+from app.dynamodb.table import Table, together
 
 T = TypeVar("T")
 
@@ -27,8 +29,6 @@ ITEMS = 100
 """In one transaction, at the most."""
 TOGETHER = 97
 """Writes that are tried in one transaction."""
-RACE = 0.3
-"""Seconds between two attempts at the same transaction, at the most."""
 MANY = 500
 """Files; writes that concern more are reckoned in a thread."""
 
@@ -58,6 +58,7 @@ class Writer:
         self._laid: dict[NormalizedName, Laid] = {}
         self._prefix = Meta().prefix
         self._running: asyncio.Task[None] | None = None
+        self._manners = Manners()
 
     async def do(
         self, work: Callable[[Draft], T], name: NormalizedName | None = None, *, alone: bool = False
@@ -114,11 +115,7 @@ class Writer:
 
     async def _commit(self, batch: Sequence[_Turn]) -> int:
         """Do as many of these as fit into one transaction; how many."""
-        pace = Pace(self._table.timeout, longest=RACE)
-        while (drafted := await self._tried(batch)) is None:
-            if not await pace.pause():
-                raise errors.CacheUnavailable("DynamoDB: other writers were faster all the time.")
-        draft, outcomes = drafted
+        draft, outcomes = await self._won(batch)
         if not self._waiting:
             draft.litter += [(name, laid.incarnation) for name, laid in self._laid.items()]
             self._laid.clear()
@@ -129,6 +126,22 @@ class Writer:
             else:
                 turn.outcome.set_result(outcome)
         return len(outcomes)
+
+    async def _won(self, batch: Sequence[_Turn]) -> _Drafted:
+        """What was done, once nobody else wrote meanwhile."""
+        clock = asyncio.get_running_loop().time
+        ends = clock() + self._table.timeout
+        while True:
+            await asyncio.sleep(self._manners.pause())
+            begun = clock()
+            drafted = await self._tried(batch)
+            if drafted is not None:
+                self._manners.won(clock() - begun)
+                return drafted
+            self._manners.lost(clock() - begun)
+            if clock() >= ends:
+                break
+        raise errors.CacheUnavailable("DynamoDB: other writers were faster all the time.")
 
     async def _tried(self, batch: Sequence[_Turn]) -> _Drafted | None:
         """What was done; None where somebody else wrote meanwhile."""
@@ -157,11 +170,11 @@ class Writer:
             self._prefix = meta.prefix
             if prefix == meta.prefix:
                 break
-        revision = records.revision(found[META]) if META in found else None
+        revision = revision_in(found[META]) if META in found else None
         sight = Sight(meta, revision, laid=self._laid)
         for name, key in keys.items():
             one = found.get(key)
-            kept = None if one is None else Kept(records.known(one), records.revision(one))
+            kept = None if one is None else Kept(records.known(one), revision_in(one))
             sight.projects[name] = kept
         return sight
 
@@ -169,7 +182,7 @@ class Writer:
         """The writes done on paper, with their outcomes; None where what was seen is torn."""
         while True:
             concerned = sum(len(files) for files in sight.whole.values())
-            concerned += sum(len(laid.sequences) for laid in sight.laid.values())
+            concerned += sum(len(laid.heads) for laid in sight.laid.values())
             if concerned > MANY:
                 done = await asyncio.to_thread(_done, sight, batch)
             else:
@@ -192,7 +205,7 @@ class Writer:
         for which, key in keys.items():
             held = found.get(key)
             sight.files[which] = (
-                None if held is None else Kept(records.files([held])[0], records.revision(held))
+                None if held is None else Kept(records.files([held])[0], revision_in(held))
             )
         await self._lay_out(sight, [one for one in every if one.files is not None])
         those = [one.name for one in every if one.filename is None and one.files is None]
@@ -202,8 +215,8 @@ class Writer:
         items = []
         for one in every:
             files, incarnation = one.files or {}, str(ULID())
-            sequences = {filename: file.sequence for filename, file in files.items()}
-            sight.laid[one.name] = Laid(sight.meta.prefix, incarnation, sequences)
+            heads = {filename: file.head for filename, file in files.items()}
+            sight.laid[one.name] = Laid(sight.meta.prefix, incarnation, heads)
             for filename, file in files.items():
                 key = records.file_key(sight.meta.prefix, one.name, filename, incarnation)
                 items.append(records.item(key, LAID, file))

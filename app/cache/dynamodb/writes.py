@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import msgspec
@@ -11,6 +12,7 @@ from packaging.utils import NormalizedName
 
 from app import errors
 from app.cache import newest
+from app.cache.builds import emptied
 from app.cache.dynamodb.draft import Draft
 from app.cache.dynamodb.records import LAYOUT, prefix
 from app.cache.newest import Standing
@@ -27,8 +29,8 @@ def save(draft: Draft, file: File, change: Change) -> int:
     if known is None:
         raise errors.ProjectNotFound(file.project)
     held = draft.held(file.project, file.filename)
-    if held is not None and held.sequence >= file.sequence:
-        return known.serial
+    if held is not None and not newest.gives_way(held, file):
+        return newest.told(held, file, known.serial)
     draft.put_file(file.project, file.filename, file)
     standing = _standing(draft, file.project, held, file)
     serial = draft.give(change)
@@ -38,8 +40,8 @@ def save(draft: Draft, file: File, change: Change) -> int:
 
 def save_project(draft: Draft, project: Project, change: Change) -> int:
     known = draft.known(project.name)
-    if known is not None and known.facts.sequence >= project.sequence:
-        return known.serial
+    if known is not None and not newest.gives_way(known.facts, project):
+        return newest.told(known.facts, project, known.serial)
     standing = None if known is None else known.standing
     if known is not None and known.facts.generation != project.generation:
         standing = _folded(project.generation, draft.every(project.name))
@@ -65,13 +67,13 @@ def forget(draft: Draft, name: NormalizedName, filename: str | None, change: Cha
     return serial
 
 
-def restore(draft: Draft, project: Project, change: Change) -> int:
+def restore(draft: Draft, project: Project, change: Change, untrue: AbstractSet[str]) -> int:
     """One project; 1 where it differs."""
     name = project.name
     change = replace(change, project=name)
     known = draft.known(name)
     if known is None:
-        files = _newer(project.files, {})
+        files = _newer(project.files, {}, untrue)
         draft.laid(name, files)
         draft.meta = msgspec.structs.replace(
             draft.meta, serial=max(draft.meta.serial, project.serial)
@@ -81,8 +83,8 @@ def restore(draft: Draft, project: Project, change: Change) -> int:
         draft.fill(project, project.serial or serial, standing, files)
         return 1
     held = draft.every(name)
-    files = _newer(project.files, held)
-    facts = project if project.sequence > known.facts.sequence else known.facts
+    files = _newer(project.files, held, untrue)
+    facts = project if newest.gives_way(known.facts, project, untrue) else known.facts
     if facts is known.facts and not files:
         return 0
     standing = _folded(facts.generation, held | files)
@@ -100,16 +102,27 @@ def record(draft: Draft, change: Change) -> int:
     return draft.give(change)
 
 
-def clear(draft: Draft, floor: int) -> None:
+def prune(draft: Draft, change: Change) -> None:
+    """From now on the change stands for all up to its serial."""
+    pruned = draft.meta.pruned
+    if pruned is None or pruned.serial < change.serial:
+        draft.meta = msgspec.structs.replace(draft.meta, pruned=change)
+
+
+def clear(draft: Draft, floor: int) -> tuple[int, int]:
+    """The era that begins."""
     meta = draft.meta
     serial = max(meta.serial, floor)
     meta = msgspec.structs.replace(meta, serial=serial, dead={**meta.dead, meta.prefix: _now()})
     draft.meta = meta.saying(
         epoch=meta.mine.epoch + 1, built=False, since=serial, caught=serial, shown=0, seen=_now()
     )
+    return draft.meta.era
 
 
-def set_built(draft: Draft, caught: int) -> None:
+def set_built(draft: Draft, caught: int, era: tuple[int, int] | None) -> None:
+    if era is not None and draft.meta.era != era:
+        raise emptied()
     draft.meta = draft.meta.saying(built=True, caught=max(caught, draft.meta.mine.caught))
 
 
@@ -185,12 +198,14 @@ def _folded(generation: str, files: Mapping[str, File]) -> Standing | None:
     )
 
 
-def _newer(files: Iterable[File], held: Mapping[str, File]) -> dict[str, File]:
+def _newer(
+    files: Iterable[File], held: Mapping[str, File], untrue: AbstractSet[str]
+) -> dict[str, File]:
     """The newest of each name, where it is newer than what is held."""
     found: dict[str, File] = {}
     for file in files:
         before = found.get(file.filename) or held.get(file.filename)
-        if before is None or file.sequence > before.sequence:
+        if before is None or newest.gives_way(before, file, untrue):
             found[file.filename] = file
     return found
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TypeVar
 
 from packaging.utils import NormalizedName
 
 from app import errors
-from app.cache.base import Query
+from app.cache.base import NOTHING, Query
+from app.cache.builds import Builds, emptied
 from app.cache.redis import era as scripts
 from app.cache.redis import plans, reading, records
 from app.cache.redis.era import Emptied, Era
 from app.cache.redis.server import answering
 from app.cache.redis.writing import Writer
 from app.models import Change, File, Project, ProjectSummary
+from app.unbroken import Unbroken
 
 T = TypeVar("T")
 
@@ -46,8 +48,8 @@ class RedisCache:
     def __init__(self, era: Era) -> None:
         self._era = era
         self._writer = Writer(era)
-        self._running: set[asyncio.Task[Any]] = set()
-        self._builds: WeakKeyDictionary[asyncio.Task[Any], _Begun] = WeakKeyDictionary()
+        self._finished = Unbroken()
+        self._builds: Builds[_Begun] = Builds()
 
     async def project(self, name: NormalizedName) -> Project | None:
         held = await reading.held(self._era, name)
@@ -91,8 +93,10 @@ class RedisCache:
         planning = partial(plans.save_project, project=project)
         return await self._finished(self._writer.change(project.name, None, planning, change))
 
-    async def restore(self, projects: Sequence[Project], change: Change) -> int:
-        return await self._finished(self._writer.restore(projects, change))
+    async def restore(
+        self, projects: Sequence[Project], change: Change, *, untrue: AbstractSet[str] = NOTHING
+    ) -> int:
+        return await self._finished(self._writer.restore(projects, change, untrue))
 
     async def forget(self, name: NormalizedName, filename: str | None, change: Change) -> int:
         planning = partial(plans.forget, filename=filename)
@@ -123,9 +127,14 @@ class RedisCache:
             after = found[-1].serial
         return found
 
+    async def prune(self, below: int, change: Change) -> None:
+        words = (max(below, 0), _PAGE, *records.cut(change))
+        while int((await self._finished(self._era.run(scripts.PRUNE, *words)))[0]):
+            pass
+
     async def clear(self, floor: int = 0) -> None:
         serial, run, era = await self._finished(self._era.clear(floor))
-        self._begin(_Begun(era, serial, run))
+        self._builds.begin(_Begun(era, serial, run))
         await self._finished(self._era.sweep())
 
     async def built(self) -> bool:
@@ -134,16 +143,15 @@ class RedisCache:
         except Emptied:
             await self._finished(self._era.open())
             begun, built = await self._look()
-        self._begin(begun)
+        self._builds.begin(begun)
         return built
 
     async def set_built(self) -> None:
-        task = asyncio.current_task()
-        begun = self._builds.get(task) if task else None
+        begun = self._builds.mark()
         if begun is None:
             begun, _ = await self._look()
         if begun.era != self._era.keys.era:
-            raise errors.CacheUnavailable("The cache was emptied while it was being built.")
+            raise emptied()
         await self._finished(self._era.run(scripts.BUILT, begun.serial, begun.run, begun.era))
 
     async def keep(self) -> None:
@@ -157,20 +165,8 @@ class RedisCache:
 
     async def settled(self) -> None:
         """Wait for what goes on although nobody waits for it any more."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._finished.settled()
 
     async def _look(self) -> tuple[_Begun, bool]:
         serial, built, run, era = await self._era.run(scripts.LOOK)
         return _Begun(era.decode(), int(serial), run.decode()), built == b"1"
-
-    def _begin(self, begun: _Begun) -> None:
-        """A build is what one task does from ``built`` or ``clear`` to ``set_built``."""
-        if task := asyncio.current_task():
-            self._builds[task] = begun
-
-    async def _finished(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end, even where the caller is cancelled."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)

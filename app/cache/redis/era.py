@@ -18,6 +18,7 @@ from app.cache.redis.server import Script, Server, Word
 OPEN, LOOK, COMMIT, RECORD = map(Script.load, ("open", "look", "commit", "record"))
 CHANGES, LIST, SHOWN, ABSENT = map(Script.load, ("changes", "list", "shown", "absent"))
 BUILT, CLEAR, KEEP, SWEEP = map(Script.load, ("built", "clear", "keep", "sweep"))
+PRUNE = Script.load("prune")
 
 _TRIES = 5
 _SWEPT = 500

@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from pydantic import SecretStr
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -24,9 +27,10 @@ from redis.exceptions import (
 )
 
 from app import errors
+from app.cache.options import RedisOptions
 from app.cache.redis.cache import RedisCache
 from app.cache.redis.era import Era
-from app.cache.redis.options import Place, RedisOptions, parse
+from app.cache.redis.options import Place, parse
 from app.cache.redis.server import Client, Server, kind
 
 _REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
@@ -36,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[RedisCache]:
-    """Open the cache; ``options``, and the query of the URL, are those of RedisOptions.
+    """Open the cache; ``options``, and what is behind the URL's '?', are those of RedisOptions.
 
     Raises errors.Misconfigured where Redis cannot be used, saying why and what to do,
     errors.CacheUnavailable where it does not answer.
@@ -44,10 +48,7 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[RedisCa
     place, query = parse(url)
     chosen = RedisOptions.of({**options, **query})
     timeout = chosen.timeout.total_seconds()
-    client = await asyncio.to_thread(_client, place, chosen)
-    cache: RedisCache | None = None
-    keeping: asyncio.Task[None] | None = None
-    try:
+    async with _client(place, chosen) as client:
         server = Server(client, timeout=timeout, connections=chosen.connections)
         era = Era(server, chosen.prefix)
         with _reaching(place):
@@ -55,20 +56,62 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[RedisCa
             await era.open()
         cache = RedisCache(era)
         keeping = asyncio.create_task(cache.keep())
-        yield cache
-    finally:
-        if keeping is not None and cache is not None:
+        try:
+            yield cache
+        finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
             await cache.settled()
-        await client.aclose()
 
 
-def _client(place: Place, options: RedisOptions) -> Client:
+@asynccontextmanager
+async def _client(place: Place, options: RedisOptions) -> AsyncIterator[Client]:
+    """What asks; closed in the end, with the connections to Sentinels."""
+    given = _given(place, options)
+    sentinels: list[Redis] = []
+    # The client reads certificates, and looks up its own version, in files.
+    if place.kind == "sentinel":
+        client, sentinels = await asyncio.to_thread(_watched, place, options, given)
+    else:
+        client = await asyncio.to_thread(_direct, place, given)
+    try:
+        yield client
+    finally:
+        await asyncio.gather(*(each.aclose() for each in (client, *sentinels)))
+
+
+def _watched(
+    place: Place, options: RedisOptions, given: dict[str, Any]
+) -> tuple[Client, list[Redis]]:
+    """What asks the server that Sentinels name, and what asks them."""
+    shared = ("protocol", "socket_timeout", "socket_connect_timeout", "retry")
+    asking = {name: given[name] for name in given if name in shared or name.startswith("ssl")}
+    asking |= {
+        "username": options.sentinel_username,
+        "password": _revealed(options.sentinel_password),
+    }
+    sentinel = Sentinel(place.nodes, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    # Else each new connection would look up the version anew.
+    given = {**given, "driver_info": DriverInfo()}
+    found: Redis = sentinel.master_for(options.service, db=place.database, **given)
+    return found, list(sentinel.sentinels)
+
+
+def _direct(place: Place, given: dict[str, Any]) -> Client:
+    if place.kind == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in place.nodes]
+        return RedisCluster(startup_nodes=nodes, max_connections=2**31, **given)
+    if place.kind == "unix":
+        return Redis(unix_socket_path=place.socket, db=place.database, **given)
+    ((host, port),) = place.nodes
+    return Redis(host=host, port=port, db=place.database, **given)
+
+
+def _given(place: Place, options: RedisOptions) -> dict[str, Any]:
     timeout = options.timeout.total_seconds()
     given: dict[str, Any] = {
-        "username": place.username,
-        "password": place.password,
+        "username": place.username or options.username,
+        "password": place.password or _revealed(options.password),
         "protocol": 3,
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
@@ -82,11 +125,11 @@ def _client(place: Place, options: RedisOptions) -> Client:
             "ssl_certfile": options.cert_file and str(options.cert_file),
             "ssl_keyfile": options.key_file and str(options.key_file),
         }
-    if place.cluster:
-        nodes = [ClusterNode(host, port) for host, port in place.nodes]
-        return RedisCluster(startup_nodes=nodes, max_connections=2**31, **given)
-    ((host, port),) = place.nodes
-    return Redis(host=host, port=port, db=place.database, **given)
+    return given
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 async def _require_memory(client: Client) -> None:

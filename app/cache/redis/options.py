@@ -1,92 +1,96 @@
-"""Where a Redis is, and the options of its URL."""
+"""Where a Redis is: what its URL says."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from typing import Any, Self
+from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from app import errors
-from app.quantities import Duration
 
-_SCHEME = re.compile(r"(?:redis|valkey)(s?)(\+cluster)?\Z")
+_SCHEME = re.compile(r"(?:redis|valkey)(s?)(?:\+(cluster|sentinel|unix))?\Z")
 _NODE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:,]+)(?::(\d{1,5}))?\Z")
-_PORT = 6379
-
-
-class RedisOptions(BaseModel):
-    """``prefix`` keeps the caches of one server apart; ``timeout`` is for each answer."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
-
-    prefix: str = Field(default="pypicloud", pattern=r"^[A-Za-z0-9._-]{1,100}$")
-    timeout: Duration = timedelta(seconds=5)
-    connections: int = Field(default=32, ge=1, le=1000)
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Self:
-        """The options of a mapping; errors.Misconfigured, one line, where one cannot be."""
-        try:
-            return cls.model_validate(dict(options))
-        except ValidationError as invalid:
-            first = invalid.errors(include_url=False, include_input=False)[0]
-            raise errors.Misconfigured(f"{first['loc'][0]}: {first['msg']}") from None
+_PORT, _SENTINEL_PORT = 6379, 26379
+_SECRET = ("username", "password", "sentinel_username", "sentinel_password")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A server, or a cluster that is found by way of any of ``nodes`` (host and port)."""
+    """A server, a cluster, or what Sentinels name, that is found by way of any of ``nodes``
+    (host and port); or a server on this machine, behind ``socket``."""
 
-    nodes: tuple[tuple[str, int], ...]
-    tls: bool
-    cluster: bool
-    database: int
-    username: str | None
-    password: str | None
+    kind: Literal["server", "cluster", "sentinel", "unix"]
+    nodes: tuple[tuple[str, int], ...] = ()
+    socket: str = ""
+    tls: bool = False
+    database: int = 0
+    username: str | None = None
+    password: str | None = None
 
     @property
     def name(self) -> str:
         """For people; without the password."""
-        return ", ".join(f"{host}:{port}" for host, port in self.nodes)
+        return self.socket or ", ".join(f"{host}:{port}" for host, port in self.nodes)
 
 
 def parse(url: str) -> tuple[Place, dict[str, str]]:
-    """The place that a URL names, and its query. Raises errors.Misconfigured."""
+    """The place that a URL names, and the options behind it. Raises errors.Misconfigured."""
     parts = urlsplit(url)
     scheme = _SCHEME.match(parts.scheme)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
     credentials, _, authority = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    who = (unquote(username) or None, unquote(password) or None)
+    if any(name in query for name in _SECRET):
+        raise errors.Misconfigured(
+            "The cache's URL has a user or password behind its '?'; write "
+            "redis://USER:PASSWORD@HOST, or set PYPICLOUD_REDIS__PASSWORD"
+        )
+    if scheme is not None and scheme.groups() == ("", "unix"):
+        return _behind_socket(unquote(parts.path), authority, query, who), query
     matched = [_NODE.match(node) for node in authority.split(",")]
-    nodes = [(node[1].strip("[]"), int(node[2] or _PORT)) for node in matched if node]
+    port = _SENTINEL_PORT if scheme is not None and scheme[2] == "sentinel" else _PORT
+    nodes = tuple((node[1].strip("[]"), int(node[2] or port)) for node in matched if node)
     path = parts.path.strip("/")
-    if scheme is None or len(nodes) != len(matched) or not (path == "" or path.isdecimal()):
+    if (
+        scheme is None
+        or scheme[2] == "unix"
+        or len(nodes) != len(matched)
+        or not (path == "" or path.isdecimal())
+    ):
         raise errors.Misconfigured(
             "The cache's URL is not like redis://USER:PASSWORD@HOST:PORT/0?prefix=pypicloud"
         )
-    cluster = scheme[2] is not None
-    if not cluster and len(nodes) > 1:
+    kind: Literal["server", "cluster", "sentinel"] = "server"
+    if scheme[2] == "sentinel":
+        kind = "sentinel"
+    elif scheme[2] == "cluster":
+        kind = "cluster"
+    elif len(nodes) > 1:
         raise errors.Misconfigured(
-            "The cache's URL has several hosts; a cluster is redis+cluster://"
+            "The cache's URL has several hosts; a cluster is redis+cluster://, "
+            "and Sentinels are redis+sentinel://"
         )
-    if cluster and path not in ("", "0"):
+    if kind == "cluster" and path not in ("", "0"):
         raise errors.Misconfigured("A Redis cluster has no databases but 0; use prefix=")
-    username, _, password = credentials.partition(":")
     place = Place(
-        nodes=tuple(nodes),
+        kind=kind,
+        nodes=nodes,
         tls=bool(scheme[1]),
-        cluster=cluster,
         database=int(path or 0),
-        username=unquote(username) or None,
-        password=unquote(password) or None,
+        username=who[0],
+        password=who[1],
     )
-    return place, dict(parse_qsl(parts.query, keep_blank_values=True))
+    return place, query
+
+
+def _behind_socket(
+    path: str, authority: str, query: dict[str, str], who: tuple[str | None, str | None]
+) -> Place:
+    database = query.pop("database", "0")
+    if authority or len(path) < 2 or not database.isdecimal():
+        raise errors.Misconfigured(
+            "The cache's URL is not like redis+unix:///run/redis/redis.sock?database=0"
+        )
+    return Place(kind="unix", socket=path, database=int(database), username=who[0], password=who[1])

@@ -6,6 +6,7 @@ A plan is carried out only where the project is still of the edition that it was
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -13,6 +14,7 @@ from packaging.utils import NormalizedName
 
 from app import errors
 from app.cache import newest
+from app.cache.base import NOTHING
 from app.cache.newest import Standing
 from app.cache.redis import records
 from app.cache.redis.records import Held
@@ -54,25 +56,25 @@ class Plan:
         ]
 
 
-def save(held: Held, file: File) -> Plan | None:
-    """None where the cache has the same or a later event."""
+def save(held: Held, file: File) -> Plan | int:
+    """The serial to be told where the cache has the same or a later event."""
     if held.facts is None:
         raise errors.ProjectNotFound(file.project)
     name = records.field_of(file.filename)
     before = held.files.get(name)
-    if before is not None and records.sequence_of(before) >= file.sequence:
-        return None
+    if before is not None and not _gives_way(before, file, NOTHING):
+        return held.serial if records.sequence_of(before) == file.sequence else 0
     put = {name: records.file_value(file)}
     standing = _standing(held, held.facts, name, file)
     return Plan(name=held.name, edition=held.edition, facts=held.facts, standing=standing, put=put)
 
 
-def save_project(held: Held, project: Project) -> Plan | None:
-    """None where the cache has the same or a later event."""
+def save_project(held: Held, project: Project) -> Plan | int:
+    """The serial to be told where the cache has the same or a later event."""
     standing = held.standing
     if held.facts is not None:
-        if held.facts.sequence >= project.sequence:
-            return None
+        if not newest.gives_way(held.facts, project):
+            return newest.told(held.facts, project, held.serial)
         if held.facts.generation != project.generation:
             standing = _refold(held, project, {})
     return Plan(name=held.name, edition=held.edition, facts=project, standing=standing)
@@ -93,11 +95,11 @@ def forget(held: Held, filename: str | None) -> Plan | None:
     )
 
 
-def restore(held: Held, project: Project) -> Plan | None:
+def restore(held: Held, project: Project, untrue: AbstractSet[str]) -> Plan | None:
     """None where the cache agrees with the project, of which it has all files at hand."""
-    newer = _newer(held, project.files)
+    newer = _newer(held, project.files, untrue)
     facts = held.facts
-    if facts is None or project.sequence > facts.sequence:
+    if facts is None or newest.gives_way(facts, project, untrue):
         facts = project
     elif not newer:
         return None
@@ -111,17 +113,27 @@ def restore(held: Held, project: Project) -> Plan | None:
     )
 
 
-def _newer(held: Held, files: Iterable[File]) -> dict[bytes, File]:
+def _newer(held: Held, files: Iterable[File], untrue: AbstractSet[str]) -> dict[bytes, File]:
     """The newest of each name, where it is newer than what is held."""
     found: dict[bytes, File] = {}
     for file in files:
         name = records.field_of(file.filename)
-        before = held.files.get(name)
-        if before is not None and records.sequence_of(before) >= file.sequence:
-            continue
-        if name not in found or found[name].sequence < file.sequence:
+        if name in found:
+            newer = newest.gives_way(found[name], file, untrue)
+        else:
+            newer = name not in held.files or _gives_way(held.files[name], file, untrue)
+        if newer:
             found[name] = file
     return found
+
+
+def _gives_way(value: bytes, file: File, untrue: AbstractSet[str]) -> bool:
+    """See newest.gives_way; decoded only where the numbers do not decide."""
+    sequence = records.sequence_of(value)
+    if sequence < file.sequence or (sequence > file.sequence and not untrue):
+        return sequence < file.sequence
+    (before,) = records.files([value])
+    return newest.gives_way(before, file, untrue)
 
 
 def _standing(held: Held, facts: Project, name: bytes, file: File | None) -> Standing | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TypeAlias
 from weakref import WeakValueDictionary
@@ -18,7 +19,7 @@ from app.cache.redis.records import Held
 from app.cache.redis.server import Word, answering
 from app.models import Change, Project
 
-Planning: TypeAlias = Callable[[Held], "Plan | None"]
+Planning: TypeAlias = Callable[[Held], "Plan | int | None"]
 Planned: TypeAlias = "tuple[NormalizedName, list[Word]]"
 
 _PROJECTS = 200
@@ -51,25 +52,32 @@ class Writer:
                 tries += 1
                 await asyncio.sleep(random.uniform(0, _PAUSE) * tries)  # noqa: S311  # no secret
 
-    async def restore(self, projects: Sequence[Project], change: Change) -> int:
+    async def restore(
+        self, projects: Sequence[Project], change: Change, untrue: AbstractSet[str]
+    ) -> int:
         """See Cache.restore."""
-        return sum([await self._bring(batch, change) for batch in _batches(projects)])
+        return sum([await self._bring(batch, change, untrue) for batch in _batches(projects)])
 
     async def _planned(
         self, name: NormalizedName, filename: str | None, planning: Planning
     ) -> Plan | int:
-        """A plan, or the serial of a project that stays as it is."""
+        """A plan, or what is told of a project that stays as it is."""
         held = await reading.held(self._era, name, filename or "")
         with answering():
             try:
-                return planning(held) or held.serial
+                return _told(planning(held), held)
             except Partial:
                 pass
         held = await reading.held(self._era, name)
         with answering():
-            return await asyncio.to_thread(planning, held) or held.serial
+            return _told(await asyncio.to_thread(planning, held), held)
 
-    async def _bring(self, batch: Mapping[NormalizedName, Project], change: Change) -> int:
+    async def _bring(
+        self,
+        batch: Mapping[NormalizedName, Project],
+        change: Change,
+        untrue: AbstractSet[str],
+    ) -> int:
         left, differed = list(batch), 0
         while left:
             asked = left
@@ -78,7 +86,7 @@ class Writer:
             )
             projects = [batch[name] for name in asked]
             with answering():
-                planned = await asyncio.to_thread(_restoring, projects, found, change)
+                planned = await asyncio.to_thread(_restoring, projects, found, change, untrue)
             serials = await self._commit(planned)
             left = [name for (name, _), serial in zip(planned, serials, strict=True) if not serial]
             differed += len(planned) - len(left)
@@ -95,12 +103,19 @@ class Writer:
         return await self._era.run(COMMIT, *words, keys=names)
 
 
+def _told(plan: Plan | int | None, held: Held) -> Plan | int:
+    return held.serial if plan is None else plan
+
+
 def _restoring(
-    projects: Sequence[Project], found: Sequence[Mapping[bytes, bytes]], change: Change
+    projects: Sequence[Project],
+    found: Sequence[Mapping[bytes, bytes]],
+    change: Change,
+    untrue: AbstractSet[str],
 ) -> list[Planned]:
     planned = []
     for project, present in zip(projects, found, strict=True):
-        plan = plans.restore(records.whole(project.name, present), project)
+        plan = plans.restore(records.whole(project.name, present), project, untrue)
         if plan is not None:
             planned.append((project.name, plan.words(replace(change, project=project.name))))
     return planned

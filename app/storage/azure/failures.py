@@ -39,6 +39,11 @@ class Failed(errors.StorageUnavailable):
         return self.status in (0, 408, 429) or self.status >= 500 or self.code == "Md5Mismatch"
 
     @property
+    def archived(self) -> bool:
+        """Whether the blob is in the archive tier, from which somebody must fetch it."""
+        return self.code == "BlobArchived"
+
+    @property
     def absent(self) -> bool:
         """Whether it says that the blob is not there, though its container is."""
         return self.status == 404 and self.code in _ABSENT

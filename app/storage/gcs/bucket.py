@@ -137,10 +137,11 @@ class Bucket:
         name = self._name(key)
         if self._signer is None:
             return None
-        begins = window.opened(datetime.now(UTC), expires_in)
+        lives = min(expires_in, self._signer.longest)
+        begins = window.opened(datetime.now(UTC), lives)
         try:
             return await signed_url(
-                self._signer, self._origin, self._place.bucket, name, begins, expires_in
+                self._signer, self._origin, self._place.bucket, name, begins, lives
             )
         except Failed as failed:
             if failed.transient:

@@ -20,6 +20,8 @@ ALGORITHM = "GOOG4-RSA-SHA256"
 IAM = "https://iamcredentials.googleapis.com"
 MAX_LIFE = timedelta(days=7)
 """What Google accepts."""
+MANAGED_LIFE = timedelta(hours=12)
+"""For how long a key in Google's hands is certain to be good after it signed."""
 
 
 class Signer(Protocol):
@@ -28,6 +30,11 @@ class Signer(Protocol):
     @property
     def email(self) -> str: ...
 
+    @property
+    def longest(self) -> timedelta:
+        """What a signature lives at the most."""
+        ...
+
     async def sign(self, content: bytes) -> bytes:
         """The signature; errors.StorageUnavailable where there is none to be had."""
         ...
@@ -35,6 +42,8 @@ class Signer(Protocol):
 
 class KeySigner:
     """A private key in our hands: a fifth of a millisecond, no request."""
+
+    longest = MAX_LIFE
 
     def __init__(self, email: str, key: RSAPrivateKey) -> None:
         self.email = email
@@ -46,6 +55,8 @@ class KeySigner:
 
 class IAMSigner:
     """A private key in Google's hands: one request for each signature."""
+
+    longest = MANAGED_LIFE
 
     def __init__(self, email: str, client: Client, endpoint: str) -> None:
         self.email = email

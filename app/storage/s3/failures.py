@@ -24,6 +24,11 @@ class Refused(errors.StorageUnavailable):
         super().__init__(f"The storage answers {said}")
 
     @property
+    def archived(self) -> bool:
+        """Whether the key's bytes are in an archive, from which somebody must fetch them."""
+        return self.code == "InvalidObjectState"
+
+    @property
     def absent(self) -> bool:
         """Whether it says that the key is not there, though its bucket is."""
         return self.code == "NoSuchKey"

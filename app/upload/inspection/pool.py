@@ -54,6 +54,21 @@ class Inspectors:
         """The processes of the children."""
         return frozenset(child.pid for child in self._children)
 
+    @property
+    def size(self) -> int:
+        """How many children there are."""
+        return len(self._children)
+
+    @property
+    def busy(self) -> int:
+        """How many of them look into something."""
+        return max(0, len(self._children) - self._idle.qsize())
+
+    @property
+    def waiting(self) -> int:
+        """How many files wait for a child."""
+        return self._waiting
+
     async def inspect(
         self, path: Path, *, filename: str, kind: Kind, profile: Profile
     ) -> Inspection:

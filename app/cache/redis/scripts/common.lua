@@ -8,6 +8,11 @@ local function field(name)
   return layout .. '.' .. name
 end
 
+-- Of an entry of the changes.
+local function serial_of(entry)
+  return tonumber(string.match(entry[1], '^%d+'))
+end
+
 local function fact(name)
   return redis.call('HGET', root, field(name)) or nil
 end
@@ -39,7 +44,7 @@ end
 local function begin(fresh)
   redis.call('HSET', root, field('era'), fresh, field('built'), 0, field('known'), 0,
     field('listed'), 0, field('last'), 0, field('caught'), redis.call('HGET', root, 'serial') or 0)
-  redis.call('HDEL', root, field('written'))
+  redis.call('HDEL', root, field('written'), field('pruned'), field('pruning'))
 end
 
 -- A server that was started again, or took over from another, may have lost the latest writes:

@@ -10,7 +10,8 @@ if fact('built') == '1' then
     local another = string.match(name, '^(.*)%.seen$')
     if another and tonumber(redis.call('HGET', root, name)) < tonumber(ARGV[4]) then
       redis.call('SADD', KEYS[6], another .. ':' .. redis.call('HGET', root, another .. '.era'))
-      for _, fact_of in ipairs({'era', 'built', 'known', 'listed', 'last', 'caught', 'written', 'seen'}) do
+      for _, fact_of in ipairs({'era', 'built', 'known', 'listed', 'last', 'caught', 'written', 'seen',
+        'pruned', 'pruning'}) do
         redis.call('HDEL', root, another .. '.' .. fact_of)
       end
     end

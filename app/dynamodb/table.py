@@ -11,6 +11,7 @@ from collections.abc import (
     Callable,
     Coroutine,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -21,8 +22,8 @@ from botocore.exceptions import ClientError
 from ulid import ULID
 
 from app import aws, errors
-from app.cache.dynamodb.failures import Refused, Unanswered
-from app.cache.dynamodb.records import PART, REVISION, SORT, Item, Key, key_in, key_of
+from app.dynamodb.failures import Failures, Refused
+from app.dynamodb.keys import PART, REVISION, SORT, Item, Key, key_in, key_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,20 @@ async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tu
         second.cancel()
 
 
+def pauses(longest: float = LONGEST) -> Iterator[float]:
+    """Seconds to wait before each further attempt: ever longer, and never those of another."""
+    nominal = PAUSE
+    while True:
+        yield random.uniform(0.2, 1) * nominal  # noqa: S311  # nobody is to guess it
+        nominal = min(2 * nominal, longest)
+
+
 class Pace:
     """Pauses with jitter, ever longer, until ``seconds`` are over."""
 
     def __init__(self, seconds: float, *, longest: float = LONGEST) -> None:
         self._ends = asyncio.get_running_loop().time() + seconds
-        self._next, self._longest = PAUSE, longest
+        self._pauses = pauses(longest)
 
     @property
     def left(self) -> float:
@@ -71,8 +80,7 @@ class Pace:
 
     async def pause(self) -> bool:
         """Wait a while, unless the time is over: then False, at once."""
-        seconds = random.uniform(0.2, 1) * self._next  # noqa: S311  # nobody is to guess it
-        self._next = min(2 * self._next, self._longest)
+        seconds = next(self._pauses)
         if seconds >= self.left:
             return False
         await asyncio.sleep(seconds)
@@ -82,17 +90,24 @@ class Pace:
 class Table:
     """The SDK's client (``sdk``) for the table ``name``; no call takes longer than ``timeout``.
 
-    Raises Refused for an answer that is an error, Unanswered where there is none; both are
-    errors.CacheUnavailable.
+    Raises Refused for an answer that is an error, Unanswered where there is none, both of the
+    kinds in ``failures``. A table that is gone is made anew by ``anew``, where that is given.
     """
 
     def __init__(
-        self, sdk: Any, name: str, *, timeout: float, made: Callable[[Table], Awaitable[None]]
+        self,
+        sdk: Any,
+        name: str,
+        *,
+        timeout: float,
+        failures: Failures,
+        anew: Callable[[Table], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
         self.timeout = timeout
+        self.failures = failures
         self._sdk = sdk
-        self._made = made
+        self._anew = anew
         self._making: asyncio.Task[None] | None = None
 
     async def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -104,31 +119,40 @@ class Table:
                     answer: dict[str, Any] = await getattr(self._sdk, operation)(**parameters)
                     return answer
             except ClientError as error:
-                refused: errors.CacheUnavailable = Refused(error)
-                if Refused(error).absent and operation != "describe_table":
-                    await self._make_anew(pace.left)
-                if not Refused(error).transient:
+                told = self.failures.refused(error)
+                refused: errors.Unavailable = told
+                if told.absent and operation != "describe_table" and self._anew is not None:
+                    await self._make_anew(pace.left, self._anew)
+                if not told.transient:
                     raise refused from None
             except aws.BROKEN as error:
-                refused = Unanswered(error)
+                refused = self.failures.unanswered(error)
             if not await pace.pause():
                 raise refused from None
 
-    async def _make_anew(self, patience: float) -> None:
+    async def _make_anew(self, patience: float, anew: Callable[[Table], Awaitable[None]]) -> None:
         """Make the table, whoever asks for it first; it knows nothing, and so is not built.
 
         Nobody waits for it longer than ``patience`` seconds, and it goes on without them.
         """
         if self._making is None or self._making.done():
-            self._making = asyncio.create_task(self._remade())
+            self._making = asyncio.create_task(self._remade(anew))
         await asyncio.wait([self._making], timeout=max(patience, 0))
-        raise errors.CacheUnavailable("The table of the cache was gone; it is to be rebuilt.")
+        raise self.failures.unavailable(
+            f"The table {self.name!r} was gone; what it held is to be rebuilt."
+        )
 
-    async def _remade(self) -> None:
+    async def _remade(self, anew: Callable[[Table], Awaitable[None]]) -> None:
         try:
-            await self._made(self)
+            await anew(self)
         except errors.PypicloudError as why:
-            logger.warning("the table of the cache is gone, and cannot be made anew: %s", why)
+            logger.warning("the table %s is gone, and cannot be made anew: %s", self.name, why)
+
+    async def close(self) -> None:
+        """End what goes on although nobody waits for it any more."""
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.gather(self._making, return_exceptions=True)
 
     async def get(self, key: Key) -> Item | None:
         """One item, as it is now."""
@@ -169,7 +193,7 @@ class Table:
             if again := answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys"):
                 left += again
                 if not await pace.pause():
-                    raise errors.CacheUnavailable("DynamoDB has no capacity left for reads.")
+                    raise self.failures.unavailable("DynamoDB has no capacity left for reads.")
         return found
 
     async def pages(
@@ -228,7 +252,7 @@ class Table:
             if not batch:
                 return
             if not await pace.pause():
-                raise errors.CacheUnavailable("DynamoDB has no capacity left for writes.")
+                raise self.failures.unavailable("DynamoDB has no capacity left for writes.")
 
     async def transact(self, writes: Iterable[tuple[Key, Item | None, int | None]]) -> None:
         """All at once or none: put (None: delete) items that this revision (None: no) wrote."""

@@ -1,7 +1,7 @@
-"""A process that saves files: ``python -m tests.cache.writer URL NAME COUNT [OPTIONS]``.
+"""A process that saves files of the project alpha, run as a file.
 
-Two tasks of it write. OPTIONS are those of the cache, in JSON. Prints the serial of each save
-once it has returned; a COUNT of 0 never ends.
+Arguments: the cache's URL, its options as JSON, a name, how many files each of its two tasks
+saves (0: without end). Prints the serial of each save once it has returned.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import json
 import sys
 from collections.abc import Mapping
 from itertools import count
+from typing import Any
 
 from app import plugins
 from app.cache.base import Cache
-from tests.contracts.cache import ALPHA, CHANGE, make_change, make_file, make_project
+from app.testing.cache.nouns import ALPHA, CHANGE, make_change, make_file, make_project
 
 
-async def main(url: str, name: str, total: int, options: Mapping[str, object]) -> None:
+async def main(url: str, options: Mapping[str, Any], name: str, total: int) -> None:
     """Save one version after the other."""
     connect = plugins.backend("cache", url)
     async with connect(url, options) as cache, asyncio.TaskGroup() as group:
@@ -35,5 +36,4 @@ async def write(cache: Cache, name: str, total: int) -> None:
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), given))
+    asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], int(sys.argv[4])))

@@ -1,0 +1,1 @@
+"""What every room that keeps something in DynamoDB needs: one table, its requests, its failures."""

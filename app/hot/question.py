@@ -1,0 +1,80 @@
+"""What a request asks, as far as an answer that is kept can depend on it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Key = tuple[bytes | None, ...]
+
+# What an answer that is offered may depend on. A question that says one of them twice, or has
+# any of UNUSUAL, is for the door; every other field makes no difference to these answers.
+_ASKED = {
+    b"host": 2,
+    b"accept": 3,
+    b"accept-encoding": 4,
+    b"x-forwarded-proto": 5,
+    b"x-forwarded-host": 6,
+}
+_AUTHORIZATION = b"authorization"
+_IF_NONE_MATCH = b"if-none-match"
+UNUSUAL = frozenset(
+    {
+        b"range",
+        b"if-range",
+        b"cookie",
+        b"expect",
+        b"upgrade",
+        b"content-length",
+        b"content-type",
+        b"transfer-encoding",
+        b"forwarded",
+    }
+)
+_MOST_FIELDS = 40
+
+
+@dataclass(slots=True)
+class Question:
+    """A request, as far as these answers depend on it.
+
+    ``who`` stands for the credentials, once somebody had to know (Hot.digest).
+    """
+
+    key: Key
+    authorization: bytes | None
+    if_none_match: bytes | None
+    who: bytes | None = None
+
+
+def question(
+    method: bytes,
+    target: bytes,
+    headers: Iterable[tuple[bytes, bytes]],
+    unusual: frozenset[bytes] = UNUSUAL,
+) -> Question | None:
+    """What is asked, or None for what only a door can answer. Names are in lower case."""
+    if method not in (b"GET", b"HEAD"):
+        return None
+    key: list[bytes | None] = [method, target, None, None, None, None, None]
+    authorization = none_match = None
+    fields = 0
+    for name, value in headers:
+        fields += 1
+        if (place := _ASKED.get(name)) is not None:
+            if key[place] is not None:
+                return None
+            key[place] = value
+        elif name == _AUTHORIZATION:
+            if authorization is not None:
+                return None
+            authorization = value
+        elif name == _IF_NONE_MATCH:
+            if none_match is not None:
+                return None
+            none_match = value
+        elif name in unusual:
+            return None
+    if fields > _MOST_FIELDS:
+        return None
+    return Question(tuple(key), authorization, none_match)

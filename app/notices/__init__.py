@@ -1,0 +1,1 @@
+"""What object stores say of the keys that somebody wrote or removed."""

@@ -1,0 +1,1 @@
+"""Everything in two files: a storage in SQLite, and a cache of JSON lines."""
