@@ -227,9 +227,9 @@ async def _hear(settings: Settings, index: Index, stack: AsyncExitStack) -> None
 def _one_line(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "lifespan.startup.failed":
-            last = str(message.get("message", "")).strip().rpartition("\n")[2]
-            if last.startswith(f"{errors.__name__}."):
-                message = {**message, "message": f"pypicloud: {last.partition(': ')[2]}"}
+            wrong = sys.exc_info()[1]  # what the lifespan is ending with
+            if isinstance(wrong, errors.PypicloudError):
+                message = {**message, "message": f"pypicloud: {wrong}"}
         await send(message)
 
     return sending

@@ -17,6 +17,7 @@ from app.config import Settings
 from app.main import create_app
 from app.opening import prepare_spool
 from tests.conftest import ADMIN
+from tests.servers.s3_small import refusal, small_store
 from tests.serving import Served, serving_ready
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +80,22 @@ def test_a_backend_that_cannot_work_is_one_line(tmp_path: Path) -> None:
     ran = run(tmp_path, *START, "app.main:app", PYPICLOUD_STORAGE="nowhere:x")
     assert ran.returncode != 0
     assert "pypicloud: No storage for the URL scheme 'nowhere'" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_store_that_refuses_is_one_line(tmp_path: Path) -> None:
+    """Whichever of our errors ends the start, its text is all that is shown."""
+    with small_store() as store:
+        store.instead = lambda asked: refusal(429, "TooManyRequests")
+        ran = run(
+            tmp_path,
+            *(*START, "app.main:app"),
+            PYPICLOUD_STORAGE="s3://packages/index",
+            PYPICLOUD_S3__ATTEMPTS="1",
+            **{f"PYPICLOUD_S3__{key.upper()}": str(value) for key, value in store.options.items()},
+        )
+    assert ran.returncode != 0
+    assert "pypicloud: The storage answers 429 TooManyRequests" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

@@ -24,7 +24,7 @@ from tests.servers.plans import Answer, Fault, Injected, Plan, Request, Seeded
 
 PATIENCE = 90.0
 """Seconds until a client that tries again must have its answer."""
-_START = re.compile(r"/probes/|max-keys=1\b")
+_START = re.compile(r"(/|%2F)probes(/|%2F)|max-keys=1\b")
 """What a server asks before it is there: it does not start beside a store that is not."""
 
 

@@ -278,6 +278,21 @@ async def test_attempts(store: SmallStore) -> None:
     assert len(store.asked) == 2
 
 
+async def test_a_store_that_wants_a_pause_gets_it(store: SmallStore) -> None:
+    """A 429 is tried again, whatever code it comes with, as often as the option says."""
+    answers = [refusal(429, "TooManyRequests"), refusal(429, "Throttling"), refusal(429, "")]
+    async with s3.connect(URL, {**store.options, "attempts": 4}) as storage:
+        store.asked.clear()
+        store.instead = lambda asked: answers.pop() if answers else None
+        await storage.delete("a")
+        assert len(store.asked) == 4
+        store.asked.clear()
+        store.instead = lambda asked: refusal(429, "TooManyRequests")
+        with pytest.raises(errors.StorageUnavailable, match="429 TooManyRequests"):
+            await storage.delete("a")
+    assert len(store.asked) == 4
+
+
 async def test_trap_retries_that_take_ages() -> None:
     """A store that swallows everything, and one that is gone, are given up soon."""
     server = servers.seaweed()

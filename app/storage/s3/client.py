@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from contextlib import suppress
+import random
 from typing import Any
 
 import aiohttp
+from botocore.exceptions import ClientError
 
 from app.storage.options.s3 import S3Options
-from app.storage.s3.failures import translated
+from app.storage.s3.failures import attempts, status, translated
 
 SLOWEST = 2**16
 """Bytes a second: an upload that is slower counts as stuck."""
@@ -38,11 +39,23 @@ class Client:
         """
         with translated():
             async with asyncio.timeout(self.patience + size / SLOWEST):
-                for _ in range(self.options.attempts - 1):
-                    # The SDK does not ask again where an error's body broke off.
-                    with suppress(aiohttp.ClientPayloadError, aiohttp.ServerTimeoutError):
-                        return await self._asked(operation, parameters)
+                return await self._patiently(operation, parameters)
+
+    async def _patiently(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Ask again where the SDK does not: an error's body broke off, or it was a 429."""
+        tried = 0
+        while True:
+            try:
                 return await self._asked(operation, parameters)
+            except (aiohttp.ClientPayloadError, aiohttp.ServerTimeoutError):
+                tried += 1
+                if tried >= self.options.attempts:
+                    raise
+            except ClientError as error:
+                tried += attempts(error)
+                if status(error) != 429 or tried >= self.options.attempts:
+                    raise
+                await asyncio.sleep(random.uniform(0, min(2**tried, LONGEST_PAUSE)))  # noqa: S311
 
     async def _asked(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         if "Body" in parameters:

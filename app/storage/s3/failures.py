@@ -17,7 +17,7 @@ class Refused(errors.StorageUnavailable):
         told = error.response.get("Error", {})
         answer = error.response.get("ResponseMetadata", {})
         self.code = str(told.get("Code", ""))
-        self.status = int(answer.get("HTTPStatusCode", 0))
+        self.status = status(error)
         self.headers: dict[str, str] = answer.get("HTTPHeaders", {})
         self.region: str | None = told.get("Region") or self.headers.get("x-amz-bucket-region")
         said = f"{self.status} {self.code}: {aws.said(error)}".rstrip(": ")
@@ -32,6 +32,16 @@ class Refused(errors.StorageUnavailable):
     def absent(self) -> bool:
         """Whether it says that the key is not there, though its bucket is."""
         return self.code == "NoSuchKey"
+
+
+def status(error: ClientError) -> int:
+    """Of an answer that is an error; 0 where there is none."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def attempts(error: ClientError) -> int:
+    """How often the SDK tried until it got this answer."""
+    return 1 + int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
 
 
 @contextmanager
