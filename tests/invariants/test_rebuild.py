@@ -18,7 +18,7 @@ from tests.invariants.reader import Reader
 from tests.invariants.server import JSON, Server, get, listed, manage
 
 SEED = 4
-POINTS = 10
+POINTS = 20
 """At how many of its calls a reindex is killed; with ``--soak`` at each."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter
+from ulid import ULID
 
 import app.routes
 from app.access.tokens import make
@@ -36,23 +37,28 @@ READS_FILES = ("/files", "/integrity", "/api/package")
 WHO = (
     "nobody", "reader", "uploader", "stranger", "manager", "admin",
     "t-read", "t-upload", "t-other", "t-admin", "disabled", "deleted", "minted",
+    "t-manage", "t-fetch", "t-creates", "t-pattern", "t-near", "t-far", "creator",
 )  # fmt: skip
 """The anonymous; users with rights on the project, with rights on another one alone, with all;
 tokens of somebody who may read, upload and manage (to read, to upload, for another project) and
-of an admin; users who are no more; and what a trusted publisher of the project minted."""
+of an admin; users who are no more; and what a trusted publisher of the project minted.
+
+Then more tokens of that somebody: to manage, to have files fetched, to upload names that are free
+too, for all projects of a pattern, to read from here and from elsewhere alone; and themselves."""
 RIGHTS = {
-    #          no rd up st ma ad tr tu to ta di de mi
-    "open":   ". .  .  .  .  .  .  .  .  .  .  .  .",
-    "page":   "F F  F  F  F  F  F  F  F  F  F  F  F",
-    "asked":  ". .  .  .  .  .  .  .  .  .  A  A  .",
-    "list":   "A .  .  .  .  .  .  .  .  .  A  A  .",
-    "known":  "A .  .  .  .  .  .  .  .  .  A  A  .",
-    "user":   "A .  .  .  .  .  .  .  .  .  A  A  F",
-    "maker":  "A .  .  .  .  .  .  F  F  .  A  A  F",
-    "read":   "A .  .  F  .  .  .  F  F  .  A  A  F",
-    "upload": "A F  .  F  F  .  F  .  F  .  A  A  .",
-    "manage": "A F  F  F  .  .  F  F  F  .  A  A  F",
-    "admin":  "A F  F  F  F  .  F  F  F  .  A  A  F",
+    #          no rd up st ma ad tr tu to ta di de mi tm tf tc tp tn tx cr
+    "open":   ". .  .  .  .  .  .  .  .  .  .  .  .  .  .  .  .  .  .  .",
+    "page":   "F F  F  F  F  F  F  F  F  F  F  F  F  F  F  F  F  F  F  F",
+    "asked":  ". .  .  .  .  .  .  .  .  .  A  A  .  .  .  .  .  .  F  .",
+    "list":   "A .  .  .  .  .  .  .  .  .  A  A  .  .  .  .  .  .  F  .",
+    "known":  "A .  .  .  .  .  .  .  .  .  A  A  .  .  .  .  .  .  F  .",
+    "user":   "A .  .  .  .  .  .  .  .  .  A  A  F  .  .  .  .  .  F  .",
+    "maker":  "A .  .  .  .  .  .  F  F  .  A  A  F  F  F  F  .  F  F  .",
+    "read":   "A .  .  F  .  .  .  F  F  .  A  A  F  F  F  F  .  .  F  .",
+    "upload": "A F  .  F  F  .  F  .  F  .  A  A  .  F  F  .  .  F  F  .",
+    "claim":  "A F  F  F  F  .  F  F  F  F  A  A  F  F  F  .  F  F  F  .",
+    "manage": "A F  F  F  .  .  F  F  F  .  A  A  F  .  F  F  .  F  F  .",
+    "admin":  "A F  F  F  F  .  F  F  F  .  A  A  F  F  F  F  F  F  F  F",
 }  # fmt: skip
 """``A``: 401, ``F``: 403, a dot: neither. A form of the web pages is refused without its page."""
 ROUTES = {
@@ -210,6 +216,12 @@ ROUTES = {
     "DELETE /api/v1/registrations/{name}": "admin",
 }
 """The right that each route asks for. HEAD asks for what GET does."""
+UPLOADS = [
+    route for route, right in ROUTES.items() if right == "upload" and "{project}" not in route
+]
+FREE = ", a free name"
+"""What the upload asks for of a name that nobody has yet."""
+ASKED = {**ROUTES, **{f"{route}{FREE}": "claim" for route in UPLOADS}}
 
 
 def routes() -> Iterator[tuple[str, str]]:
@@ -231,10 +243,11 @@ def test_every_route_has_a_row() -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A service with a project for some; reading and uploading are nobody's by default."""
+    """A service with a project for some; by default nobody reads, and one may claim names."""
     limits = {"logins": 0, "all_logins": 0, "tokens": 0, "mints": 0, "searches": 0}
     folder = tmp_path_factory.mktemp("matrix")
-    with site(folder, default_read=frozenset(), limits=limits) as running:
+    creators = frozenset({"user:everything"})
+    with site(folder, default_read=frozenset(), default_write=creators, limits=limits) as running:
         running.publish(PROJECT)
         running.publish(OTHER)
         yield running
@@ -267,6 +280,18 @@ def credentials(place: Site) -> dict[str, Any]:
         "t-other": place.token(owner, permissions=every, projects=[OTHER])["token"],
         "t-admin": place.token(ADMIN, permissions=every, projects=["*"], admin=True)["token"],
         "minted": _minted(place),
+        "creator": owner,
+    }
+    made |= {
+        f"t-{name}": place.token(owner, **{"projects": [PROJECT], **scope})["token"]
+        for name, scope in {
+            "manage": {"permissions": ["manage"]},
+            "fetch": {"permissions": ["fetch"]},
+            "creates": {"permissions": ["upload"], "projects": ["*"], "creates": True},
+            "pattern": {"permissions": every, "projects": [f"{PROJECT[:3]}*"]},
+            "near": {"permissions": ["read"], "networks": ["127.0.0.0/8"]},
+            "far": {"permissions": every, "networks": ["192.0.2.0/24"]},
+        }.items()
     }
     place.access(lambda access: access.set_disabled("disabled", True))
     place.access(lambda access: access.delete_user("deleted"))
@@ -300,8 +325,8 @@ def _minted(place: Site) -> str:
     return text
 
 
-def _ask(place: Site, method: str, path: str, auth: Any) -> httpx.Response:
-    """What a route asks for, and nothing that would change anything."""
+def _ask(place: Site, method: str, path: str, auth: Any, project: str = PROJECT) -> httpx.Response:
+    """What a route asks for, and nothing that would change anything but a project of its own."""
     present = path.startswith(READS_FILES) and method != "DELETE"
     where = path.replace(":path}", "}").format(
         project=PROJECT,
@@ -320,8 +345,9 @@ def _ask(place: Site, method: str, path: str, auth: Any) -> httpx.Response:
     )
     more: dict[str, Any] = {}
     if ROUTES.get(f"{method} {path}") == "upload":
-        more["data"] = form(WHEEL, PROJECT, "1.0")
-        more["files"] = {"content": (WHEEL.filename, WHEEL.content)}
+        wheel = WHEEL if project == PROJECT else make_wheel(project, "1.0")
+        more["data"] = form(wheel, project, "1.0")
+        more["files"] = {"content": (wheel.filename, wheel.content)}
     elif path == "/api/v1/tokens":
         more["json"] = {"name": "ci", "permissions": ["read"], "projects": [PROJECT]}
     elif path == "/api/v1/tokens/leaked":
@@ -332,12 +358,13 @@ def _ask(place: Site, method: str, path: str, auth: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("who", WHO)
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("route", ASKED)
 def test_who_may_pass(place: Site, credentials: dict[str, Any], route: str, who: str) -> None:
     """401 for whoever is not known, 403 for whoever is and has not the right, else neither."""
-    method, path = route.split()
-    wanted = RIGHTS[ROUTES[route]].split()[WHO.index(who)]
-    answer = _ask(place, method, path, credentials[who])
+    method, path = route.removesuffix(FREE).split()
+    wanted = RIGHTS[ASKED[route]].split()[WHO.index(who)]
+    project = f"{who}-{ULID()}".lower() if route.endswith(FREE) else PROJECT
+    answer = _ask(place, method, path, credentials[who], project)
     assert answer.status_code < 500, answer.text
     found = {401: "A", 403: "F"}.get(answer.status_code, ".")
     assert found == wanted, (answer.status_code, answer.text)
