@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +12,13 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+from pydantic import BaseModel, SecretStr
 from starlette.types import Receive, Scope, Send
 
+from app import config, errors
 from app.access import tokens
+from app.cli import masking
+from app.config import Settings
 from app.models import Permission
 from app.models import Scope as TokenScope
 from tests.canary import CANARY, left_behind, require_clean
@@ -164,3 +169,50 @@ def test_the_service_shows_no_secret(server: Server) -> None:
     exported = line.done("access", "export")
     assert '"alice"' in exported
     assert not [secret for secret in secrets if secret in exported]
+
+
+def secret_settings() -> list[tuple[str, ...]]:
+    """The path of every setting that takes a secret."""
+    return [path for path in config.fields() if "SecretStr" in str(_annotation(path))]
+
+
+def _annotation(path: tuple[str, ...]) -> object:
+    model: type[BaseModel] = Settings
+    for name in path[:-1]:
+        inner = model.model_fields[name].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, BaseModel)
+        model = inner
+    return model.model_fields[path[-1]].annotation
+
+
+def test_all_that_is_called_a_secret_is_one() -> None:
+    """What is named like a secret has the type of one, so it cannot be shown by mistake."""
+    named = re.compile(r"password|secret|token|private_key|account_key|signup_key|connection_str")
+    harmless = {("access", "password_memory"), ("access", "password_passes")}
+    found = {path for path in config.fields() if named.search(path[-1])} - harmless
+    plain = {
+        path
+        for path in found - set(secret_settings())
+        if _annotation(path) in (str, str | None) or "str" in str(_annotation(path))
+    }
+    assert not plain
+    assert len(secret_settings()) > 15
+
+
+@pytest.mark.parametrize("path", secret_settings(), ids="__".join)
+def test_no_secret_setting_is_shown(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither among the settings, nor in what a program prints of them, nor in an error."""
+    settings, *group = Settings(), *path[:-1]
+    held: object = SecretStr(SECRET)
+    for name in group:
+        held = getattr(settings, name).model_copy(update={path[-1]: held})
+    settings = settings.model_copy(update={path[0]: held})
+    every = masking.shown(settings)
+    assert every[config.variable(*path)] == masking.HIDDEN
+    assert SECRET not in f"{every} {settings!r} {held!r} {settings.model_dump_json()}"
+    monkeypatch.setenv(config.variable(*path), SECRET)
+    monkeypatch.setenv(config.variable("port"), "no port")
+    with pytest.raises(errors.Misconfigured) as wrong:
+        config.load()
+    assert SECRET not in str(wrong.value)

@@ -282,17 +282,16 @@ def credentials(place: Site) -> dict[str, Any]:
         "minted": _minted(place),
         "creator": owner,
     }
-    made |= {
-        f"t-{name}": place.token(owner, **{"projects": [PROJECT], **scope})["token"]
-        for name, scope in {
-            "manage": {"permissions": ["manage"]},
-            "fetch": {"permissions": ["fetch"]},
-            "creates": {"permissions": ["upload"], "projects": ["*"], "creates": True},
-            "pattern": {"permissions": every, "projects": [f"{PROJECT[:3]}*"]},
-            "near": {"permissions": ["read"], "networks": ["127.0.0.0/8"]},
-            "far": {"permissions": every, "networks": ["192.0.2.0/24"]},
-        }.items()
+    scopes: dict[str, dict[str, Any]] = {
+        "manage": {"permissions": ["manage"]},
+        "fetch": {"permissions": ["fetch"]},
+        "creates": {"permissions": ["upload"], "projects": ["*"], "creates": True},
+        "pattern": {"permissions": every, "projects": [f"{PROJECT[:3]}*"]},
+        "near": {"permissions": ["read"], "networks": ["127.0.0.0/8"]},
+        "far": {"permissions": every, "networks": ["192.0.2.0/24"]},
     }
+    for name, scope in scopes.items():
+        made[f"t-{name}"] = place.token(owner, **{"projects": [PROJECT], **scope})["token"]
     place.access(lambda access: access.set_disabled("disabled", True))
     place.access(lambda access: access.delete_user("deleted"))
     return made
