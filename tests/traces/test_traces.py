@@ -141,7 +141,7 @@ def test_nobody_but_a_trusted_proxy_says_where_a_request_belongs(
         assert (span.trace, span.parent) == (TRACE, PARENT)
         twice = [("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)]
         client.get("/pypi/y/json", headers=twice)
-        client.get("/pypi/z/json", headers={"traceparent": "00-nonsense-\xff-01".encode("latin-1")})
+        client.get("/pypi/z/json", headers=[(b"traceparent", b"00-nonsense-\xff-01")])
         client.get("/pypi/w/json")
     assert len([one for one in collector.spans if one.parent in ("", PARENT)]) == 1  # sample is 0
 
