@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from tests.deployment.tools import DEPLOY
+from tests.e2e.server import PYPICLOUD
 from tests.factories import form, make_wheel
-from tests.processes import PASSWORD, PYPICLOUD
+from tests.processes import PASSWORD
 from tests.servers import s3
 from tests.servers.running import ROOT
 
@@ -78,7 +79,7 @@ def invoke(folder: Path, *events: dict[str, Any], **variables: str) -> list[dict
         "PYPICLOUD_INSPECTORS": "1",
         **variables,
     }
-    command = [PYPICLOUD, "reindex"]
+    command = [str(PYPICLOUD), "reindex"]
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(DEPLOY), str(ROOT)],
