@@ -5,7 +5,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install clients servers run test test-fast check fix demo screenshots docs image soak bench upgrade clean
+.PHONY: help install clients servers run test test-fast check fix demo screenshots docs image release audit soak bench upgrade clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,18 @@ image: ## Build the container image with docker, podman or buildah, whichever is
 	  echo "$$tool could not build the image; see above." >&2; done; \
 	echo "NOT BUILT: the image (docker, podman or buildah is needed, and a registry with its base)." >&2; exit 1
 
+release: install ## Build sdist, wheel, bill of materials and their sums in dist/, the same from the same commit
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build
+	$(BIN)/python deploy/inventory.py sbom > dist/pypicloud-$$($(BIN)/python -m hatchling version).cdx.json
+	cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+audit: install ## Look for known holes in what is pinned; AUDIT: more options of pip-audit
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off \
+	  $(AUDIT) --format json --output .audit.json; \
+	if [ -s .audit.json ]; then $(BIN)/python deploy/audited.py .audit.json; status=$$?; rm -f .audit.json; exit $$status; fi; \
+	echo "NOT AUDITED: pip-audit could not ask who knows of holes; see above." >&2; exit 3
+
 soak: install servers ## Run the crashes, the races and the made-up requests at full length
 	$(PYTEST) tests/invariants --soak
 	SOAK=1 $(PYTEST) tests/storage/test_faults.py
@@ -91,5 +103,5 @@ upgrade: install ## Bring the environment to the newest versions and pin them
 	mv constraints.new constraints.txt
 
 clean: ## Remove what was made here, but not data/
-	rm -rf .venv .venv-clients .venv-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
+	rm -rf .audit.json .venv .venv-clients .venv-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

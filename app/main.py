@@ -31,6 +31,7 @@ from app.index.keep import keep
 from app.life import minding
 from app.metrics.shared import sharing
 from app.opening import open_state
+from app.reloading import heeding, reload
 from app.routes import (
     account,
     api,
@@ -78,12 +79,15 @@ class Application(FastAPI):
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         self.settings = settings
+        self.state_given: Any = {}
+        """What the server gives copies of to requests: who changes it changes what they see."""
         super().__init__(**options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; a start that fails by one of our errors says one line, not a traceback."""
         if scope["type"] == "lifespan":
             send = _one_line(send)
+            self.state_given = scope.get("state", {})
         overridden.set(self.dependency_overrides)
         await super().__call__(scope, receive, send)
 
@@ -136,8 +140,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             sys.exit(f"pypicloud: {wrong}")
     chosen = settings
 
-    def lifespan(app: FastAPI) -> AbstractAsyncContextManager[dict[str, Any]]:
-        return _opened(chosen)
+    def lifespan(_: FastAPI) -> AbstractAsyncContextManager[dict[str, Any]]:
+        return _opened(chosen, lambda: reload(app.state_given))
 
     app = Application(
         settings,
@@ -185,7 +189,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[dict[str, Any]]:
+async def _opened(
+    settings: Settings, again: Callable[[], Awaitable[None]]
+) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         state = await open_state(settings, stack)
         await stack.enter_async_context(
@@ -201,6 +207,7 @@ async def _opened(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         await stack.enter_async_context(telling(state["couriers"]))
         await stack.enter_async_context(sharing(state["shared"]))
         stack.enter_context(minding(state["life"], drain=settings.drain))
+        stack.enter_context(heeding(again))
         yield dict(state)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from app import config, errors, measuring, plugins
+from app import config, errors, measuring, plugins, traces
 from app.access import books, chain, policy
 from app.access.base import Access, editable
 from app.access.bootstrap import ensure_admin
@@ -34,6 +34,7 @@ from app.pages import Pages
 from app.state import Probe, State
 from app.storage import place as places
 from app.storage.base import Storage
+from app.traces.traced import traced
 from app.upload import attestations
 from app.upload.inspection import inspectors
 from app.upstream.opening import upstreams
@@ -59,7 +60,8 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     """Open every room that the settings name; ``stack`` closes them in reverse."""
     hush()
     meters, life = Meters(), Life()
-    storage, cache, access = await _backends(settings, meters, stack)
+    spans = await stack.enter_async_context(traces.opened(settings.traces))
+    storage, cache, access = await _backends(settings, meters, spans, stack)
     await announce_admin(settings, access)
     ledger = await stack.enter_async_context(
         books.opened(settings.ledger, access, settings.access_options)
@@ -78,6 +80,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
             spool=settings.spool,
             largest=settings.max_file_size,
             told=kept.chronicle.told,
+            traces=spans,
         )
     )
     pages = Pages(memory=settings.page_memory // 4)
@@ -111,6 +114,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         life=life,
         meters=meters,
         shared=Shared(meters, settings.metrics.directory),
+        traces=spans,
     )
 
 
@@ -137,9 +141,9 @@ def _couriers(settings: Settings, index: Index, storage: Storage, meters: Meters
 
 
 async def _backends(
-    settings: Settings, meters: Meters, stack: AsyncExitStack
+    settings: Settings, meters: Meters, spans: traces.Traces | None, stack: AsyncExitStack
 ) -> tuple[Storage, Cache, Access]:
-    """Storage, cache and access, whose calls are counted."""
+    """Storage, cache and access, whose calls are counted, and traced."""
     storage: Storage = await stack.enter_async_context(
         plugins.backend("storage", settings.storage)(settings.storage, settings.storage_options)
     )
@@ -147,10 +151,14 @@ async def _backends(
         plugins.backend("cache", settings.cache)(settings.cache, settings.cache_options)
     )
     access = await stack.enter_async_context(open_access(settings))
+    none = frozenset[str]()
+    storage = traced(storage, "storage", spans, metered.STORAGE, metered.STREAMS)
+    cache = traced(cache, "cache", spans, metered.CACHE, none)
+    access = traced(access, "access", spans, metered.ACCESS, none)
     return (
         metered.metered(storage, "storage", meters, metered.STORAGE),
-        metered.metered(cache, "cache", meters, metered.CACHE, frozenset()),
-        metered.metered(access, "access", meters, metered.ACCESS, frozenset()),
+        metered.metered(cache, "cache", meters, metered.CACHE, none),
+        metered.metered(access, "access", meters, metered.ACCESS, none),
     )
 
 

@@ -11,12 +11,14 @@ from app.hooks.options import WebhookOptions
 from app.metrics.options import MetricsOptions
 from app.quantities import Wait
 from app.retention.options import RetentionOptions
+from app.traces.options import TracesOptions
 
 
 class OperationSettings(BaseModel):
     """What is measured and logged, and how a process ends."""
 
     metrics: MetricsOptions = Field(default=MetricsOptions(), repr=False)
+    traces: TracesOptions = Field(default=TracesOptions(), repr=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
     webhooks: WebhookOptions = Field(default=WebhookOptions(), repr=False)

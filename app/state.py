@@ -23,6 +23,7 @@ from app.life import Life
 from app.metrics import Meters
 from app.metrics.shared import Shared
 from app.pages import Pages
+from app.traces import Traces
 from app.upload.attestations import Attestor
 from app.upload.inspection import Inspectors
 from app.upstream.upstreams import Upstreams
@@ -62,6 +63,7 @@ class State(TypedDict):
     life: Life
     meters: Meters
     shared: Shared
+    traces: Traces | None
 
 
 def of(request: HTTPConnection) -> State:

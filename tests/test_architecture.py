@@ -31,7 +31,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"metrics", "sql"}),
-    frozenset({"aws"}),
+    frozenset({"aws", "traces"}),
     frozenset({"dynamodb"}),
     frozenset({"access", "cache", "notices", "storage", "upload"}),
     frozenset({"index"}),
@@ -48,6 +48,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"phrasing"}),
     frozenset({"fastpath", "guard", "protocol", "routes"}),
     frozenset({"opening"}),
+    frozenset({"reloading"}),
     frozenset({"main"}),
     frozenset({"cli", "testing"}),
 )
@@ -69,7 +70,9 @@ KNOW_HTTP = frozenset(
         "visits",
     }
 )
-KNOW_SETTINGS = frozenset({"cli", "config", "dependencies", "main", "opening", "state"})
+KNOW_SETTINGS = frozenset(
+    {"cli", "config", "dependencies", "main", "opening", "reloading", "state"}
+)
 HTTP = frozenset({"fastapi", "starlette", "uvicorn"})
 
 MODULE_LINES = 300
@@ -222,7 +225,18 @@ def test_every_test_says_what_is_true() -> None:
 
 
 @pytest.mark.parametrize(
-    "sdk", ["aioboto3", "botocore", "gcloud", "azure", "redis", "asyncpg", "pytest", "hypothesis"]
+    "sdk",
+    [
+        "aioboto3",
+        "botocore",
+        "gcloud",
+        "azure",
+        "redis",
+        "asyncpg",
+        "pytest",
+        "hypothesis",
+        "opentelemetry.sdk",
+    ],
 )
 def test_the_start_needs_no_vendors_library(sdk: str) -> None:
     """Importing the application imports no SDK, and nothing that only tests need."""

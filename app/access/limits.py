@@ -72,10 +72,15 @@ class Limits:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        chosen = options or LimitOptions()
-        self._attempts, self._now, self._replicas = attempts, now, chosen.replicas
+        self._attempts, self._now = attempts, now
         self._here = _Here()
         self._shut: dict[str, float] = {}
+        self.set(options or LimitOptions())
+
+    def set(self, chosen: LimitOptions) -> None:
+        """Go by these from now on; what was counted counts."""
+        self._replicas = chosen.replicas
+        self._shut.clear()
         self._login = Limit("login", chosen.logins, _FIVE_MINUTES)
         self._login_user = Limit("login-user", chosen.logins, _FIVE_MINUTES)
         self._logins = Limit("logins", chosen.all_logins, _FIVE_MINUTES)

@@ -1,4 +1,8 @@
-"""``pypicloud yank``, ``delete`` and ``restore``: what is published."""
+"""``pypicloud yank``, ``delete`` and ``restore``: what is published.
+
+With ``--url`` a running index is asked, as whoever has the credentials; without, the operator
+of the service does it by its settings, whether or not the service runs. Both are audited.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ import typer
 from packaging.utils import NormalizedName
 
 from app import errors, names
-from app.cli import opening
+from app.cli import asking, client, opening
+from app.cli.showing import plain
 from app.index import Index
 from app.models import File
 
@@ -18,6 +23,12 @@ Project = Annotated[str, typer.Argument(help="The project's name, in any spellin
 What = Annotated[str, typer.Argument(help="A version, or a filename.")]
 Anything = Annotated[str | None, typer.Argument(help="A version or filename; none: the project.")]
 Act = Callable[[Index, NormalizedName], Awaitable[str]]
+Url = Annotated[
+    str, typer.Option("--url", help="A running index, https://…; none: by the settings, directly.")
+]
+User = Annotated[
+    str, typer.Option("--username", "-u", help="Who we are to that index; as of upload.")
+]
 
 
 def yank(
@@ -25,6 +36,8 @@ def yank(
     what: What,
     reason: Annotated[str, typer.Option("--reason", help="Shown by installers.")] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Take the yank back.")] = False,
+    url: Url = "",
+    username: User = "",
 ) -> None:
     """Yank a release or a file: installers take it only where it is pinned (PEP 592)."""
 
@@ -38,13 +51,15 @@ def yank(
         await _note("file.yank", files, reason)
         return f"{_named(files)} yanked."
 
-    _run(project, act)
+    _run(project, act, url, username, lambda it: it.yank(what, reason, undo))
 
 
 def delete(
     project: Project,
     what: Anything = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = "",
+    username: User = "",
 ) -> None:
     """Delete a project, a release or a file. Filenames stay taken for ever."""
 
@@ -62,12 +77,17 @@ def delete(
         await _note("file.delete", files)
         return f"Deleted {_named(files)}."
 
-    _run(project, act)
+    def asked(it: asking.Asking) -> str:
+        return it.delete(what, lambda question: _confirm(question, yes))
+
+    _run(project, act, url, username, asked)
 
 
 def restore(
     project: Project,
     filename: Annotated[str | None, typer.Argument(help="A file; none: the project.")] = None,
+    url: Url = "",
+    username: User = "",
 ) -> None:
     """Bring back what was deleted, as long as its bytes are kept."""
 
@@ -80,19 +100,26 @@ def restore(
         await opening.note("file.restore", f"file:{name}/{filename}")
         return f"Restored {filename}."
 
-    _run(project, act)
+    _run(project, act, url, username, lambda it: it.restore(filename))
 
 
-def _run(project: str, act: Act) -> None:
-    async def run() -> str:
-        name = names.normalize(project)
+def _run(
+    project: str, act: Act, url: str, username: str, asked: Callable[[asking.Asking], str]
+) -> None:
+    async def run(name: NormalizedName) -> str:
         async with opening.open_index() as index:
             if not await index.ready():
                 raise errors.Misconfigured("The cache is not built; run 'pypicloud reindex' first.")
             return await act(index, name)
 
     with opening.one_line_errors():
-        typer.echo(asyncio.run(run()))
+        name = names.normalize(project)
+        if url:
+            typer.echo(plain(asked(asking.Asking(client.opened(url, username), name))))
+            return
+        if username:
+            raise errors.Invalid("--username is for an index that --url names.")
+        typer.echo(asyncio.run(run(name)))
 
 
 async def _files(index: Index, name: NormalizedName, what: str) -> list[File]:

@@ -13,13 +13,13 @@ from urllib.parse import quote, urlsplit
 
 import typer
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from app import __version__, config, logs
 from app.access.base import editable
 from app.access.bootstrap import ADMIN, ensure_admin
 from app.access.principals import EVERYONE
 from app.cli import opening
+from app.cli.workers import Workers
 from app.config import Settings
 
 KEEP_ALIVE = 30
@@ -56,7 +56,7 @@ def serve(
     sys.stdout.flush()
     if settings.workers > 1:
         with _adding_up(settings):
-            Multiprocess(served, sockets=[listening]).run()
+            Workers(served, sockets=[listening]).run()
         return
     server = uvicorn.Server(served)
     with suppress(KeyboardInterrupt):  # it has stopped by then, gracefully

@@ -24,6 +24,7 @@ from app.guard.proxies import Proxies
 from app.life import Life
 from app.metrics import Meters
 from app.metrics.doors import door
+from app.traces import Traces
 
 __all__ = ["BodyLimits", "Guard", "Hosts", "Proxies"]
 
@@ -71,7 +72,15 @@ class Guard:
         exchange = _Exchange(scope, send, Body(scope, receive, self._limits))
         logs.request.set(asked)
         with exchange.counted(self._root_path):
-            await self._answer(scope, exchange)
+            if (traces := exchange.traces) is None:
+                await self._answer(scope, exchange)
+                return
+            with traces.request(scope["method"], self._proxies.tracing(scope)) as span:
+                try:
+                    await self._answer(scope, exchange)
+                finally:
+                    route = getattr(scope.get("route"), "path", "")
+                    span.answered(route, exchange.status, asked)
 
     async def _answer(self, scope: Scope, exchange: _Exchange) -> None:
         try:
@@ -109,6 +118,12 @@ class _Exchange:
         state = scope.get("state", {})
         self._life: Life | None = state.get("life")
         self._meters: Meters | None = state.get("meters")
+        self.traces: Traces | None = state.get("traces")
+
+    @property
+    def status(self) -> int:
+        """What was answered; 0 where that broke off, or nothing was."""
+        return self._status if self._complete else 0
 
     @contextmanager
     def counted(self, root_path: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.types import Scope
 
@@ -23,6 +23,7 @@ _FORWARDED = frozenset(
         b"x-real-ip",
     }
 )
+_TRACING = (b"traceparent", b"tracestate")
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -61,6 +62,20 @@ class Proxies:
         if hosts.parse(host) is not None:
             others = [(name, value) for name, value in kept if name != b"host"]
             scope["headers"] = [(b"host", host.encode("latin-1")), *others]
+
+    def tracing(self, scope: Scope) -> Mapping[str, str]:
+        """Where a trusted proxy says that the request belongs (W3C Trace Context); else empty."""
+        client = scope.get("client")
+        if client is None or not self._trusts(client[0]):
+            return {}
+        found: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            if name in _TRACING:
+                text = name.decode()
+                if text in found and text == "traceparent":
+                    return {}  # of two one may be the client's own
+                found[text] = ",".join(filter(None, (found.get(text), value.decode("latin-1"))))
+        return found
 
     def _user(self, scope: Scope) -> None:
         """Note whom the proxy in front has let in; the header goes no further."""

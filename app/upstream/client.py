@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 
 from app import errors
 from app.outbound import Outbound, Target, target
+from app.traces import Traces
 from app.upstream import wire
 from app.upstream.breaker import Breaker
 from app.upstream.options import UpstreamOptions
@@ -35,7 +36,12 @@ class Client:
     """One upstream. ``offline``: nobody is asked at all. ``counts``: what happened."""
 
     def __init__(
-        self, options: UpstreamOptions, outbound: Outbound, *, offline: bool = False
+        self,
+        options: UpstreamOptions,
+        outbound: Outbound,
+        *,
+        offline: bool = False,
+        traces: Traces | None = None,
     ) -> None:
         self.options = options
         self.base = options.url.rstrip("/")
@@ -44,6 +50,7 @@ class Client:
         self.rules = FileRules.of(options.rules)
         self.offline = offline
         self._outbound = outbound
+        self._traces = traces
         self._origin = target(options.url, plain=options.plain).origin
 
     @property
@@ -81,6 +88,7 @@ class Client:
             raise errors.Unreachable(f"Upstream {self.name!r} does not answer; try again later.")
         self.counts["asked"] += 1
         reply: Reply | None = None
+        span = self._traces.call("upstream", self.name) if self._traces else None
         began = time.monotonic()
         try:
             async with self._followed(url, headers) as came:
@@ -89,6 +97,9 @@ class Client:
                 if came.status in _UNWELL:
                     raise errors.Unreachable(f"it answers {came.status}")
                 reply = came
+                if span is not None:  # the rest is its reader's pace
+                    span.end("ok")
+                    span = None
                 yield came
                 self.breaker.succeeded()
         except errors.Unreachable as failed:
@@ -96,7 +107,13 @@ class Client:
             # What it says of one project or file is no sign that it is not well.
             if reply is None or reply.broken:
                 self.breaker.failed()
+            if span is not None:
+                span.end("error", type(failed).__name__)
+                span = None
             raise errors.Unreachable(f"Upstream {self.name!r}: {failed}") from failed
+        finally:
+            if span is not None:
+                span.end("cancelled")
 
     @asynccontextmanager
     async def _followed(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Reply]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from app.index import Index
 from app.outbound import Outbound
 from app.storage.base import Storage
+from app.traces import Traces
 from app.upstream.client import Client
 from app.upstream.listings import Told
 from app.upstream.rules import Rules
@@ -29,9 +30,12 @@ async def upstreams(
     spool: Path,
     largest: int,
     told: Told | None = None,
+    traces: Traces | None = None,
 ) -> AsyncIterator[Upstreams]:
     """Those of the settings; ``largest``: bytes of a file, at most."""
-    clients = [Client(one, outbound, offline=settings.offline) for one in settings.fallbacks]
+    clients = [
+        Client(one, outbound, offline=settings.offline, traces=traces) for one in settings.fallbacks
+    ]
     made = Upstreams(
         clients,
         Rules.of(settings.rules),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cli.running import Desk
@@ -122,3 +123,75 @@ def test_json_names_each_file(desk: Desk, index: Site) -> None:
     printed = desk.done("upload", made.filename, "--json", "--url", index.url)
     assert json.loads(printed) == {"filename": made.filename, "state": "uploaded", "reason": None}
     assert hashlib.sha256(made.content).hexdigest() == made.sha256
+
+
+def audited(index: Site, action: str) -> list[dict[str, object]]:
+    """The entries of an action in the index's audit trail."""
+    answer = httpx.get(
+        f"{index.url}/api/v1/audit", params={"action": action}, auth=ADMIN, trust_env=False
+    )
+    assert answer.status_code == 200, answer.text
+    entries: list[dict[str, object]] = answer.json()["entries"]
+    return entries
+
+
+def test_what_is_published_is_changed_through_the_api(desk: Desk, index: Site) -> None:
+    """Yanked, deleted and restored by whoever has the right, and audited under their name."""
+    made = [make_wheel("changed", "1.0"), make_sdist("changed", "1.0"), make_wheel("changed", "2")]
+    for one in made:
+        (desk.folder / one.filename).write_bytes(one.content)
+    at = ("--url", index.url)
+    desk.done("upload", *(one.filename for one in made), *at)
+    wheel, both = made[0].filename, {made[0].filename, made[1].filename}
+
+    told = desk.done("yank", "Changed", "1.0.0", "--reason", "broken", *at)
+    assert told.endswith(" yanked.\n")
+    assert {word.strip(",") for word in told.split()} >= both
+    shown = desk.json("project", "show", "changed", *at)["files"]
+    assert {file["filename"] for file in shown if file["yanked"]} == both
+    assert desk.done("yank", "changed", wheel, "--undo", *at) == f"{wheel} no longer yanked.\n"
+
+    assert desk.done("delete", "changed", wheel, "--yes", *at) == f"Deleted {wheel}.\n"
+    assert desk.done("restore", "changed", wheel, *at) == f"Restored {wheel}.\n"
+    assert desk.done("delete", "changed", "1.0", "--yes", *at).startswith("Deleted changed-1.0")
+    assert desk.done("delete", "changed", "--yes", *at) == "Deleted project changed.\n"
+    assert desk.done("restore", "changed", *at) == "Restored project changed.\n"
+
+    counts = {"file.yank": 1, "file.unyank": 1, "file.delete": 3, "file.restore": 1}
+    for action, count in {**counts, "project.delete": 1, "project.restore": 1}.items():
+        entries = [one for one in audited(index, action) if "changed" in str(one["target"])]
+        assert len(entries) == count, action
+        assert all(ADMIN[0] in str(one["actor"]) for one in entries)
+
+
+def test_without_an_index_the_operator_does_it_and_it_is_audited(desk: Desk) -> None:
+    """By the settings, while no service runs, under the name of the operating system's user."""
+    made = make_wheel("direct", "1.0")
+    (desk.folder / "dist").mkdir()
+    (desk.folder / "dist" / made.filename).write_bytes(made.content)
+    desk.run("migrate", "folder", "dist")
+    desk.run("reindex")
+    assert desk.done("yank", "direct", "1.0", "--reason", "broken").endswith(" yanked.\n")
+    assert desk.done("delete", "direct", made.filename, "-y") == f"Deleted {made.filename}.\n"
+    assert desk.done("restore", "direct", made.filename) == f"Restored {made.filename}.\n"
+    entries = [json.loads(line) for line in desk.done("audit", "export").splitlines()]
+    told = {
+        one["action"]: one for one in entries if one["target"] == f"file:direct/{made.filename}"
+    }
+    assert {"file.yank", "file.delete", "file.restore"} <= told.keys()
+    assert all("operator" in str(one["actor"]) for one in told.values())
+
+
+def test_what_the_api_refuses_is_one_line(desk: Desk, index: Site) -> None:
+    """Nothing there, no right, a user without an index: said, and nothing changes."""
+    made = make_wheel("guarded", "1.0")
+    (desk.folder / made.filename).write_bytes(made.content)
+    desk.done("upload", made.filename, "--url", index.url)
+    assert "404" in desk.refused("yank", "no-such-project", "1.0", "--url", index.url, code=1)
+    assert "9.9" in desk.refused("yank", "guarded", "9.9", "--url", index.url, code=1)
+    nobody = desk.having(TWINE_PASSWORD="a wrong pass phrase")
+    assert "401" in nobody.refused("delete", "guarded", "-y", "--url", index.url, code=1)
+    assert "--url" in desk.refused("yank", "guarded", "1.0", "--username", "admin")
+    ran = desk.run("delete", "guarded", "--url", index.url, input="n\n")
+    assert ran.returncode == 1
+    assert desk.json("project", "show", "guarded", "--url", index.url)["files"]
