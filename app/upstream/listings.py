@@ -23,6 +23,7 @@ from app.upstream import entries, pages
 from app.upstream.client import Client
 from app.upstream.entries import Record
 from app.upstream.pages import Sent
+from app.upstream.turns import Turn, Turns
 
 ROOT = "upstream/"
 AT_HAND = 1000
@@ -46,8 +47,8 @@ Told = Callable[[str, str], None]
 class Listings:
     """The records of all upstreams. ``free`` is asked before any question goes out."""
 
-    def __init__(self, storage: Storage, *, free: Free, told: Told) -> None:
-        self._storage, self._free, self._told = storage, free, told
+    def __init__(self, storage: Storage, turns: Turns, *, free: Free, told: Told) -> None:
+        self._storage, self._turns, self._free, self._told = storage, turns, free, told
         self._kept: OrderedDict[tuple[str, str], Record] = OrderedDict()
         self._files = 0
         self._coming: dict[tuple[str, str], asyncio.Task[Record]] = {}
@@ -118,21 +119,37 @@ class Listings:
         if old is not None and old.age(now) < old.fresh_for:  # another replica asked
             self._keep(old)
             return old
-        await self._free(name)
-        client.counts["miss"] += 1
-        new = await self._ask(client, name, old)
-        await self._free(name)  # it may have become ours meanwhile
+
+        async def newer() -> Record | None:
+            found = await self._stored_of(client.name, name)
+            return None if found is None or (old and found.asked <= old.asked) else found
+
+        turn = await self._turns.take(f"page {client.name} {name}", newer)
+        if isinstance(turn, Record):
+            self._keep(turn)
+            return turn
+        try:
+            await self._free(name)
+            client.counts["miss"] += 1
+            new = await self._ask(client, name, old)
+            await self._free(name)  # it may have become ours meanwhile
+        except BaseException:
+            await turn.end()
+            raise
+        self._tell(client, name, old, new)
+        self._keep(new)
+        # Whoever waits need not wait for the disk; should that fail, it is asked once more.
+        storing = asyncio.create_task(self._store(new, turn))
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+        return new
+
+    def _tell(self, client: Client, name: NormalizedName, old: Record | None, new: Record) -> None:
         for filename in set(new.changed) - set(old.changed if old else ()):
             client.counts["changed"] += 1
             self._told("upstream.hash_change", f"{client.name}: {name}/{filename}")
         if new.missing_since and not (old and old.missing_since):
             self._told("upstream.shrink", f"{client.name}: {name}")
-        self._keep(new)
-        # Whoever waits need not wait for the disk; should that fail, it is asked once more.
-        storing = asyncio.create_task(self._store(new))
-        self._storing.add(storing)
-        storing.add_done_callback(self._storing.discard)
-        return new
 
     async def _ask(self, client: Client, name: NormalizedName, old: Record | None) -> Record:
         headers = {"accept": pages.ACCEPT, "accept_encoding": "gzip"}
@@ -214,12 +231,16 @@ class Listings:
             return None
         return await asyncio.to_thread(entries.decode, content)
 
-    async def _store(self, record: Record) -> None:
-        content = await asyncio.to_thread(entries.encode, record)
+    async def _store(self, record: Record, turn: Turn | None = None) -> None:
+        """Keep it for others; then the turn that led to it is over."""
         try:
+            content = await asyncio.to_thread(entries.encode, record)
             await blobs.put_small(self._storage, _key(record.upstream, record.name), content)
         except errors.StorageUnavailable as why:  # asked again by whoever needs it
             logger.warning("a page of upstream %s is not kept: %s", record.upstream, why)
+        finally:
+            if turn is not None:
+                await turn.end()
 
 
 def _key(upstream: str, name: NormalizedName) -> str:
