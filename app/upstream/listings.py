@@ -19,10 +19,11 @@ from packaging.utils import NormalizedName
 from app import errors
 from app.index import blobs
 from app.storage.base import Storage, read
-from app.upstream import entries, pages
+from app.upstream import entries, pages, publishers
 from app.upstream.client import Client
 from app.upstream.entries import Record
 from app.upstream.pages import Sent
+from app.upstream.publishers import Needed
 from app.upstream.turns import Turn, Turns
 
 ROOT = "upstream/"
@@ -47,8 +48,11 @@ Told = Callable[[str, str], None]
 class Listings:
     """The records of all upstreams. ``free`` is asked before any question goes out."""
 
-    def __init__(self, storage: Storage, turns: Turns, *, free: Free, told: Told) -> None:
-        self._storage, self._turns, self._free, self._told = storage, turns, free, told
+    def __init__(
+        self, storage: Storage, turns: Turns, *, free: Free, needed: Needed, told: Told
+    ) -> None:
+        self._storage, self._turns = storage, turns
+        self._free, self._needed, self._told = free, needed, told
         self._kept: OrderedDict[tuple[str, str], Record] = OrderedDict()
         self._files = 0
         self._coming: dict[tuple[str, str], asyncio.Task[Record]] = {}
@@ -99,7 +103,8 @@ class Listings:
 
     def _may_serve(self, client: Client, record: Record, now: datetime) -> bool:
         stale = client.options.stale.total_seconds()
-        return not record.absent and record.age(now) < record.fresh_for + stale
+        fresh = not record.absent and record.age(now) < record.fresh_for + stale
+        return fresh and not publishers.lacking(client, record, self._needed)
 
     def _refreshing(self, client: Client, name: NormalizedName) -> asyncio.Task[Record]:
         key = (client.name, name)
@@ -116,7 +121,8 @@ class Listings:
     async def _refresh(self, client: Client, name: NormalizedName) -> Record:
         old = await self._stored(client, name)
         now = datetime.now(UTC)
-        if old is not None and old.age(now) < old.fresh_for:  # another replica asked
+        fresh = old is not None and old.age(now) < old.fresh_for  # another replica asked
+        if old and fresh and not publishers.lacking(client, old, self._needed):
             self._keep(old)
             return old
 
@@ -132,6 +138,7 @@ class Listings:
             await self._free(name)
             client.counts["miss"] += 1
             new = await self._ask(client, name, old)
+            new = await publishers.told(client, new, old, self._needed)
             await self._free(name)  # it may have become ours meanwhile
         except BaseException:
             await turn.end()

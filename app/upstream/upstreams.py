@@ -16,7 +16,7 @@ from app.models import File, Project, Status
 from app.names import normalize
 from app.storage.base import Storage
 from app.upstream.client import Client
-from app.upstream.entries import Record
+from app.upstream.entries import Entry, Record
 from app.upstream.fetching import Fetch, Fetches
 from app.upstream.kept import Shelf, as_file
 from app.upstream.listings import AT_HAND, Listings, Told
@@ -47,7 +47,9 @@ class Upstreams:
         self.offline = offline
         self._index, self._journal = index, Journal(storage)
         turns = Turns(storage)
-        self._listings = Listings(storage, turns, free=self.require_free, told=told)
+        self._listings = Listings(
+            storage, turns, free=self.require_free, needed=self._publishers_matter, told=told
+        )
         self.shelf = Shelf(storage)
         self._fetches = Fetches(self.shelf, turns, spool=spool, limit=largest)
         self._metadata = Metadata(storage, self.shelf, self._fetches)
@@ -177,6 +179,9 @@ class Upstreams:
         return await self._metadata.of(wanted.client, wanted.name, wanted.entry)
 
     # Deciding
+
+    def _publishers_matter(self, client: Client, record: Record, entry: Entry) -> bool:
+        return self.rules.publishers(record.name, entry, own=client.rules)
 
     async def _relayed(self, name: NormalizedName, sources: tuple[Source, ...]) -> Relayed:
         now = datetime.now(UTC)
