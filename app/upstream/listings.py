@@ -32,6 +32,8 @@ AT_HAND = 1000
 FILES_AT_HAND = 200_000
 """Files of all of them."""
 LARGEST = 128 * 2**20
+INLINE = 8192
+"""No more bytes than this are read in the event loop: that takes less than a thread."""
 PATIENCE = 2.0
 """Seconds that somebody waits for a new page where an old one is at hand."""
 PAUSE = 15.0
@@ -71,13 +73,11 @@ class Listings:
         if client.offline:
             return await self._known(client, name)
         now = datetime.now(UTC)
-        record = self._at_hand(client, name)
+        record = self._at_hand(client, name) or await self._found(client, name)
         if record is not None and record.age(now) < record.fresh_for:
             client.counts["hit"] += 1
             return record
-        task = self._refreshing(client, name)
-        if record is None:
-            record = await self._stored(client, name)
+        task = self._refreshing(client, name, record)
         if newest or record is None or not self._may_serve(client, record, now):
             return await asyncio.shield(task)
         done, _ = await asyncio.wait({task}, timeout=self._patience(client, record, now))
@@ -87,9 +87,19 @@ class Listings:
         client.counts["stale"] += 1
         return record
 
+    async def _found(self, client: Client, name: NormalizedName) -> Record | None:
+        """What was kept, at hand from now on; it is stale where a rule needs what it lacks."""
+        found = await self._stored_of(client.name, name)
+        if (known := self._at_hand(client, name)) is not None or found is None:
+            return known
+        if publishers.lacking(client, found, self._needed):
+            found = msgspec.structs.replace(found, fresh_for=0.0)
+        self._keep(found)
+        return found
+
     async def _known(self, client: Client, name: NormalizedName) -> Record:
         """What was said at whatever time; others may bring it into the storage."""
-        record = await self._stored(client, name)
+        record = await self._stored_of(client.name, name)
         if record is None or (record.absent and record.age(datetime.now(UTC)) > record.fresh_for):
             raise errors.Unreachable(f"Upstream {client.name!r} is not asked: we are offline.")
         client.counts["hit"] += 1
@@ -103,13 +113,14 @@ class Listings:
 
     def _may_serve(self, client: Client, record: Record, now: datetime) -> bool:
         stale = client.options.stale.total_seconds()
-        fresh = not record.absent and record.age(now) < record.fresh_for + stale
-        return fresh and not publishers.lacking(client, record, self._needed)
+        return not record.absent and record.age(now) < record.fresh_for + stale
 
-    def _refreshing(self, client: Client, name: NormalizedName) -> asyncio.Task[Record]:
+    def _refreshing(
+        self, client: Client, name: NormalizedName, old: Record | None
+    ) -> asyncio.Task[Record]:
         key = (client.name, name)
         if (task := self._coming.get(key)) is None:
-            task = self._coming[key] = asyncio.create_task(self._refresh(client, name))
+            task = self._coming[key] = asyncio.create_task(self._refresh(client, name, old))
             task.add_done_callback(lambda done: self._arrived(key, done))
         return task
 
@@ -118,17 +129,18 @@ class Listings:
         if not task.cancelled():
             task.exception()  # raised to whoever waits; where nobody does, it concerns nobody
 
-    async def _refresh(self, client: Client, name: NormalizedName) -> Record:
-        old = await self._stored(client, name)
-        now = datetime.now(UTC)
-        fresh = old is not None and old.age(now) < old.fresh_for  # another replica asked
-        if old and fresh and not publishers.lacking(client, old, self._needed):
-            self._keep(old)
-            return old
+    async def _refresh(self, client: Client, name: NormalizedName, known: Record | None) -> Record:
+        began, old = datetime.now(UTC), known
 
         async def newer() -> Record | None:
+            """What another replica was told; one that is stale too is the old one from now on."""
+            nonlocal old
             found = await self._stored_of(client.name, name)
-            return None if found is None or (old and found.asked <= old.asked) else found
+            if found is None or (old is not None and found.asked <= old.asked):
+                return None
+            old = found
+            fresh = found.asked >= began or found.age(datetime.now(UTC)) < found.fresh_for
+            return found if fresh and not publishers.lacking(client, found, self._needed) else None
 
         turn = await self._turns.take(f"page {client.name} {name}", newer)
         if isinstance(turn, Record):
@@ -176,7 +188,10 @@ class Listings:
             body = await reply.body(limit=client.options.largest_page)
             client.counts["bytes"] += len(body)
             sent = Sent(url=reply.url, headers=reply.headers, body=body)
-            new = await asyncio.to_thread(pages.record, client, name, sent, now)
+            if len(body) <= INLINE:
+                new = pages.record(client, name, sent, now)
+            else:
+                new = await asyncio.to_thread(pages.record, client, name, sent, now)
         if new.dropped:
             client.counts["dropped"] += new.dropped
             logger.warning(
@@ -225,17 +240,13 @@ class Listings:
             _, gone = self._kept.popitem(last=False)
             self._files -= len(gone.entries)
 
-    async def _stored(self, client: Client, name: NormalizedName) -> Record | None:
-        found, known = await self._stored_of(client.name, name), self._at_hand(client, name)
-        if found is None or (known is not None and known.asked > found.asked):
-            return known
-        return found
-
     async def _stored_of(self, upstream: str, name: NormalizedName) -> Record | None:
         try:
             content = await read(self._storage, _key(upstream, name), limit=LARGEST)
         except (errors.KeyNotFound, ValueError):
             return None
+        if len(content) <= INLINE:
+            return entries.decode(content)
         return await asyncio.to_thread(entries.decode, content)
 
     async def _store(self, record: Record, turn: Turn | None = None) -> None:
