@@ -14,6 +14,7 @@ from app.answers import ErrorResponse
 from app.dependencies import BaseUrlDep, IndexDep, OfferDep, SettingsDep
 from app.hot.offer import Offer
 from app.index import Index
+from app.models import File
 from app.routes import conditional, handing, relaying, streaming
 from app.routes.ranges import Unsatisfiable, span
 from app.routes.reading import Reader, ReaderDep, door, moved, project_name
@@ -138,7 +139,9 @@ async def _abroad(
         return relaying.sent_there(its.entry)
     if kept is None and request.method == "GET" and "range" not in request.headers:
         fetch = await upstreams.fetch(its)
-        if fetch.size is not None:
+        if isinstance(fetch, File):
+            kept = fetch
+        elif fetch.size is not None:
             return await relaying.passing(fetch, public=public)
     if kept is None:
         kept = await upstreams.whole(its)

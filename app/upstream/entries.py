@@ -17,7 +17,10 @@ VERSION = 1
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One file of an upstream's page (simple.parse.Link says what the fields are)."""
+    """One file of an upstream's page (simple.parse.Link says what the fields are).
+
+    ``publishers`` are those that its provenance names; None where nobody looked.
+    """
 
     filename: str
     url: str
@@ -30,6 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upload_time: datetime | None = None
     yanked: str | None = None
     provenance: str | None = None
+    publishers: tuple[str, ...] | None = None
 
     @property
     def sha256(self) -> str | None:

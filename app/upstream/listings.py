@@ -19,10 +19,12 @@ from packaging.utils import NormalizedName
 from app import errors
 from app.index import blobs
 from app.storage.base import Storage, read
-from app.upstream import entries, pages
+from app.upstream import entries, pages, publishers
 from app.upstream.client import Client
 from app.upstream.entries import Record
 from app.upstream.pages import Sent
+from app.upstream.publishers import Needed
+from app.upstream.turns import Turn, Turns
 
 ROOT = "upstream/"
 AT_HAND = 1000
@@ -30,6 +32,8 @@ AT_HAND = 1000
 FILES_AT_HAND = 200_000
 """Files of all of them."""
 LARGEST = 128 * 2**20
+INLINE = 8192
+"""No more bytes than this are read in the event loop: that takes less than a thread."""
 PATIENCE = 2.0
 """Seconds that somebody waits for a new page where an old one is at hand."""
 PAUSE = 15.0
@@ -46,8 +50,11 @@ Told = Callable[[str, str], None]
 class Listings:
     """The records of all upstreams. ``free`` is asked before any question goes out."""
 
-    def __init__(self, storage: Storage, *, free: Free, told: Told) -> None:
-        self._storage, self._free, self._told = storage, free, told
+    def __init__(
+        self, storage: Storage, turns: Turns, *, free: Free, needed: Needed, told: Told
+    ) -> None:
+        self._storage, self._turns = storage, turns
+        self._free, self._needed, self._told = free, needed, told
         self._kept: OrderedDict[tuple[str, str], Record] = OrderedDict()
         self._files = 0
         self._coming: dict[tuple[str, str], asyncio.Task[Record]] = {}
@@ -66,13 +73,11 @@ class Listings:
         if client.offline:
             return await self._known(client, name)
         now = datetime.now(UTC)
-        record = self._at_hand(client, name)
+        record = self._at_hand(client, name) or await self._found(client, name)
         if record is not None and record.age(now) < record.fresh_for:
             client.counts["hit"] += 1
             return record
-        task = self._refreshing(client, name)
-        if record is None:
-            record = await self._stored(client, name)
+        task = self._refreshing(client, name, record)
         if newest or record is None or not self._may_serve(client, record, now):
             return await asyncio.shield(task)
         done, _ = await asyncio.wait({task}, timeout=self._patience(client, record, now))
@@ -82,9 +87,19 @@ class Listings:
         client.counts["stale"] += 1
         return record
 
+    async def _found(self, client: Client, name: NormalizedName) -> Record | None:
+        """What was kept, at hand from now on; it is stale where a rule needs what it lacks."""
+        found = await self._stored_of(client.name, name)
+        if (known := self._at_hand(client, name)) is not None or found is None:
+            return known
+        if publishers.lacking(client, found, self._needed):
+            found = msgspec.structs.replace(found, fresh_for=0.0)
+        self._keep(found)
+        return found
+
     async def _known(self, client: Client, name: NormalizedName) -> Record:
         """What was said at whatever time; others may bring it into the storage."""
-        record = await self._stored(client, name)
+        record = await self._stored_of(client.name, name)
         if record is None or (record.absent and record.age(datetime.now(UTC)) > record.fresh_for):
             raise errors.Unreachable(f"Upstream {client.name!r} is not asked: we are offline.")
         client.counts["hit"] += 1
@@ -100,10 +115,12 @@ class Listings:
         stale = client.options.stale.total_seconds()
         return not record.absent and record.age(now) < record.fresh_for + stale
 
-    def _refreshing(self, client: Client, name: NormalizedName) -> asyncio.Task[Record]:
+    def _refreshing(
+        self, client: Client, name: NormalizedName, old: Record | None
+    ) -> asyncio.Task[Record]:
         key = (client.name, name)
         if (task := self._coming.get(key)) is None:
-            task = self._coming[key] = asyncio.create_task(self._refresh(client, name))
+            task = self._coming[key] = asyncio.create_task(self._refresh(client, name, old))
             task.add_done_callback(lambda done: self._arrived(key, done))
         return task
 
@@ -112,27 +129,46 @@ class Listings:
         if not task.cancelled():
             task.exception()  # raised to whoever waits; where nobody does, it concerns nobody
 
-    async def _refresh(self, client: Client, name: NormalizedName) -> Record:
-        old = await self._stored(client, name)
-        now = datetime.now(UTC)
-        if old is not None and old.age(now) < old.fresh_for:  # another replica asked
-            self._keep(old)
-            return old
-        await self._free(name)
-        client.counts["miss"] += 1
-        new = await self._ask(client, name, old)
-        await self._free(name)  # it may have become ours meanwhile
+    async def _refresh(self, client: Client, name: NormalizedName, known: Record | None) -> Record:
+        began, old = datetime.now(UTC), known
+
+        async def newer() -> Record | None:
+            """What another replica was told; one that is stale too is the old one from now on."""
+            nonlocal old
+            found = await self._stored_of(client.name, name)
+            if found is None or (old is not None and found.asked <= old.asked):
+                return None
+            old = found
+            fresh = found.asked >= began or found.age(datetime.now(UTC)) < found.fresh_for
+            return found if fresh and not publishers.lacking(client, found, self._needed) else None
+
+        turn = await self._turns.take(f"page {client.name} {name}", newer)
+        if isinstance(turn, Record):
+            self._keep(turn)
+            return turn
+        try:
+            await self._free(name)
+            client.counts["miss"] += 1
+            new = await self._ask(client, name, old)
+            new = await publishers.told(client, new, old, self._needed)
+            await self._free(name)  # it may have become ours meanwhile
+        except BaseException:
+            await turn.end()
+            raise
+        self._tell(client, name, old, new)
+        self._keep(new)
+        # Whoever waits need not wait for the disk; should that fail, it is asked once more.
+        storing = asyncio.create_task(self._store(new, turn))
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+        return new
+
+    def _tell(self, client: Client, name: NormalizedName, old: Record | None, new: Record) -> None:
         for filename in set(new.changed) - set(old.changed if old else ()):
             client.counts["changed"] += 1
             self._told("upstream.hash_change", f"{client.name}: {name}/{filename}")
         if new.missing_since and not (old and old.missing_since):
             self._told("upstream.shrink", f"{client.name}: {name}")
-        self._keep(new)
-        # Whoever waits need not wait for the disk; should that fail, it is asked once more.
-        storing = asyncio.create_task(self._store(new))
-        self._storing.add(storing)
-        storing.add_done_callback(self._storing.discard)
-        return new
 
     async def _ask(self, client: Client, name: NormalizedName, old: Record | None) -> Record:
         headers = {"accept": pages.ACCEPT, "accept_encoding": "gzip"}
@@ -152,7 +188,10 @@ class Listings:
             body = await reply.body(limit=client.options.largest_page)
             client.counts["bytes"] += len(body)
             sent = Sent(url=reply.url, headers=reply.headers, body=body)
-            new = await asyncio.to_thread(pages.record, client, name, sent, now)
+            if len(body) <= INLINE:
+                new = pages.record(client, name, sent, now)
+            else:
+                new = await asyncio.to_thread(pages.record, client, name, sent, now)
         if new.dropped:
             client.counts["dropped"] += new.dropped
             logger.warning(
@@ -201,25 +240,25 @@ class Listings:
             _, gone = self._kept.popitem(last=False)
             self._files -= len(gone.entries)
 
-    async def _stored(self, client: Client, name: NormalizedName) -> Record | None:
-        found, known = await self._stored_of(client.name, name), self._at_hand(client, name)
-        if found is None or (known is not None and known.asked > found.asked):
-            return known
-        return found
-
     async def _stored_of(self, upstream: str, name: NormalizedName) -> Record | None:
         try:
             content = await read(self._storage, _key(upstream, name), limit=LARGEST)
         except (errors.KeyNotFound, ValueError):
             return None
+        if len(content) <= INLINE:
+            return entries.decode(content)
         return await asyncio.to_thread(entries.decode, content)
 
-    async def _store(self, record: Record) -> None:
-        content = await asyncio.to_thread(entries.encode, record)
+    async def _store(self, record: Record, turn: Turn | None = None) -> None:
+        """Keep it for others; then the turn that led to it is over."""
         try:
+            content = await asyncio.to_thread(entries.encode, record)
             await blobs.put_small(self._storage, _key(record.upstream, record.name), content)
         except errors.StorageUnavailable as why:  # asked again by whoever needs it
             logger.warning("a page of upstream %s is not kept: %s", record.upstream, why)
+        finally:
+            if turn is not None:
+                await turn.end()
 
 
 def _key(upstream: str, name: NormalizedName) -> str:

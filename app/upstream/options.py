@@ -27,6 +27,7 @@ RuleName = Literal["no_minimum_age", "allow", "deny", "quarantine", "only_wheels
 Policy = Literal["none", "redirect", "cache", "mirror"]
 
 _PATTERN = re.compile(r"[a-z0-9*](?:[a-z0-9*-]*[a-z0-9*])?\Z")
+_PUBLISHER = re.compile(r"[a-z*]+:[a-z0-9*][a-z0-9*._@/+-]*\Z")
 _HOST = re.compile(r"\*\Z|(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?\Z")
 
 
@@ -76,6 +77,21 @@ def _ages(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def publishing(text: str) -> tuple[Spec, str]:
+    """``acme-* = github:acme/*``: what is meant, and a pattern of who publishes it; ValueError."""
+    what, equals, who = text.rpartition("=")
+    who = who.strip().lower()
+    if not equals or not _PUBLISHER.match(who):
+        raise ValueError("write what is meant and its publisher: 'acme-* = github:acme/*'")
+    return spec(what.strip()), who
+
+
+def _publishers(value: tuple[str, ...]) -> tuple[str, ...]:
+    for one in value:
+        publishing(one)
+    return value
+
+
 _AGE: TypeAdapter[timedelta] = TypeAdapter(Duration)
 Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_patterns)]
 """Names of projects, with ``*`` for any characters, in their one spelling."""
@@ -86,6 +102,12 @@ Specs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_semicolons), After
 
 Ages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_semicolons), AfterValidator(_ages)]
 """Minimum ages of some, as ``aged`` reads them; the first that covers a file decides."""
+
+
+Publishers = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_semicolons), AfterValidator(_publishers)
+]
+"""Who may have published some, as ``publishing`` reads them; of several, any."""
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -102,6 +124,7 @@ class FileRuleOptions(Options):
     quarantine: Specs = ()
     only_wheels: Specs = ()
     only_attested: Specs = ()
+    only_publishers: Publishers = ()
 
     def parsed(self, which: RuleName) -> tuple[Spec, ...]:
         """The specs of one rule."""

@@ -170,6 +170,7 @@ def _as_first_seen(old: Entry, new: Entry) -> Entry:
         core_metadata=old.core_metadata,
         upload_time=old.upload_time,
         provenance=old.provenance,
+        publishers=old.publishers,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Self
 
 from packaging.utils import NormalizedName
@@ -16,7 +17,7 @@ from packaging.utils import NormalizedName
 from app import errors
 from app.models import Kind
 from app.upstream.entries import Entry
-from app.upstream.options import FileRuleOptions, RuleOptions, aged, matches
+from app.upstream.options import FileRuleOptions, RuleOptions, aged, matches, publishing
 from app.upstream.specs import Spec
 
 
@@ -46,6 +47,7 @@ class FileRules:
     quarantine: tuple[Spec, ...] = ()
     only_wheels: tuple[Spec, ...] = ()
     only_attested: tuple[Spec, ...] = ()
+    only_publishers: tuple[tuple[Spec, str], ...] = ()
 
     @classmethod
     def of(cls, options: FileRuleOptions) -> Self:
@@ -57,7 +59,12 @@ class FileRules:
             quarantine=options.parsed("quarantine"),
             only_wheels=options.parsed("only_wheels"),
             only_attested=options.parsed("only_attested"),
+            only_publishers=tuple(map(publishing, options.only_publishers)),
         )
+
+    def publishers(self, name: NormalizedName, entry: Entry) -> tuple[str, ...]:
+        """Patterns of those who alone may have published a file; none where anybody may."""
+        return tuple(who for spec, who in self.only_publishers if spec.covers(name, entry))
 
     def decide(self, name: NormalizedName, entry: Entry) -> Refusal | None:
         """Why a file may not be handed out, however old it is; None: it may."""
@@ -71,6 +78,10 @@ class FileRules:
             return Refusal("only_wheels", f"of {found.text!r} only wheels are handed out")
         if entry.provenance is None and (found := _first(self.only_attested, name, entry)):
             return Refusal("only_attested", f"of {found.text!r} only attested files are handed out")
+        # Those that the upstream names, in lower case; nobody where that is not known.
+        known, theirs = self.publishers(name, entry), entry.publishers or ()
+        if known and not any(fnmatchcase(one, who) for one in theirs for who in known):
+            return Refusal("only_publishers", f"only those of {', '.join(known)} are handed out")
         return None
 
 
@@ -117,6 +128,10 @@ class Rules:
     def merges(self, name: NormalizedName) -> bool:
         """Whether the files of all upstreams that have a project stand on one page."""
         return matches(name, self.merged)
+
+    def publishers(self, name: NormalizedName, entry: Entry, *, own: FileRules = NONE) -> bool:
+        """Whether it matters who published a file; ``own`` are the rules of its upstream."""
+        return any(rules.publishers(name, entry) for rules in (self.files, own))
 
     def decide(
         self,

@@ -10,6 +10,7 @@ from ulid import ULID
 
 from app import errors
 from app.storage.base import Storage
+from app.upstream import turns
 from app.upstream.kept import FILES
 from app.upstream.upstreams import Upstreams
 
@@ -44,7 +45,17 @@ async def tidy(upstreams: Upstreams, storage: Storage, *, apply: bool) -> Tidied
             tidied.orphans += 1
             if apply:
                 await storage.delete(stored.key)
+    await _tidy_turns(storage, tidied, apply=apply)
     return tidied
+
+
+async def _tidy_turns(storage: Storage, tidied: Tidied, *, apply: bool) -> None:
+    """Those of processes that were killed, and after whom nobody asked again."""
+    async for stored in storage.scan(turns.ROOT):
+        if datetime.now(UTC) - stored.modified >= LIFE:
+            tidied.orphans += 1
+            if apply:
+                await storage.delete(stored.key)
 
 
 def _parts(key: str) -> tuple[str, ULID | None, str]:

@@ -16,13 +16,14 @@ from app.models import File, Project, Status
 from app.names import normalize
 from app.storage.base import Storage
 from app.upstream.client import Client
-from app.upstream.entries import Record
+from app.upstream.entries import Entry, Record
 from app.upstream.fetching import Fetch, Fetches
 from app.upstream.kept import Shelf, as_file
 from app.upstream.listings import AT_HAND, Listings, Told
 from app.upstream.metadata import Metadata
 from app.upstream.relayed import Relayed, Source, decided, relayed, said
 from app.upstream.rules import Rules
+from app.upstream.turns import Turns
 from app.upstream.wanted import Wanted
 
 
@@ -45,9 +46,12 @@ class Upstreams:
         self.clients, self.rules, self.show_always = tuple(clients), rules, show_always
         self.offline = offline
         self._index, self._journal = index, Journal(storage)
-        self._listings = Listings(storage, free=self.require_free, told=told)
+        turns = Turns(storage)
+        self._listings = Listings(
+            storage, turns, free=self.require_free, needed=self._publishers_matter, told=told
+        )
         self.shelf = Shelf(storage)
-        self._fetches = Fetches(self.shelf, spool=spool, limit=largest)
+        self._fetches = Fetches(self.shelf, turns, spool=spool, limit=largest)
         self._metadata = Metadata(storage, self.shelf, self._fetches)
         self._views: dict[NormalizedName, Relayed] = {}
 
@@ -160,9 +164,10 @@ class Upstreams:
             )
         return as_file(wanted.name, entry, found)
 
-    async def fetch(self, wanted: Wanted) -> Fetch:
-        """The file on its way here. Raises errors.Unreachable."""
-        return await self._fetches.join(wanted)
+    async def fetch(self, wanted: Wanted) -> Fetch | File:
+        """The file on its way here; or kept, by another replica. Raises errors.Unreachable."""
+        found = await self._fetches.join(wanted)
+        return found if isinstance(found, Fetch) else as_file(wanted.name, wanted.entry, found)
 
     async def whole(self, wanted: Wanted) -> File:
         """The file once all of it is here."""
@@ -174,6 +179,9 @@ class Upstreams:
         return await self._metadata.of(wanted.client, wanted.name, wanted.entry)
 
     # Deciding
+
+    def _publishers_matter(self, client: Client, record: Record, entry: Entry) -> bool:
+        return self.rules.publishers(record.name, entry, own=client.rules)
 
     async def _relayed(self, name: NormalizedName, sources: tuple[Source, ...]) -> Relayed:
         now = datetime.now(UTC)

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -31,13 +31,19 @@ class Asked:
 
 @dataclass
 class Sent:
-    """An answer to be sent: ``after`` seconds, ``cut`` after so many bytes of the body."""
+    """An answer to be sent: ``after`` seconds, ``cut`` after so many bytes of the body.
+
+    ``pieces`` is a body that is made while it is sent; its length stands in ``headers``.
+    ``slow``: seconds between two pieces of 64 KiB.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     after: float = 0.0
     cut: int | None = None
+    pieces: Iterable[bytes] | None = None
+    slow: float = 0.0
 
 
 @dataclass
@@ -163,6 +169,11 @@ def core_metadata(made: Made) -> bytes:
         return archive.read(name)
 
 
+def _pieces(body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), 2**16):
+        yield body[start : start + 2**16]
+
+
 @contextmanager
 def running(**options: Any) -> Iterator[Upstream]:
     """One on loopback."""
@@ -188,7 +199,10 @@ def running(**options: Any) -> Iterator[Upstream]:
                 self.send_header("Content-Length", str(len(sent.body)))
             self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(sent.body if sent.cut is None else sent.body[: sent.cut])
+            body = sent.body if sent.cut is None else sent.body[: sent.cut]
+            for piece in sent.pieces or (_pieces(body) if sent.slow else (body,)):
+                self.wfile.write(piece)
+                time.sleep(sent.slow)
             upstream.sent += len(sent.body)
             self.close_connection = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from app.upstream.entries import Entry
 from app.upstream.options import RuleOptions
 from app.upstream.rules import Rules
 from app.upstream.specs import spec
-from tests.servers.upstream import Upstream
+from tests.servers.upstream import Asked, Sent, Upstream
 from tests.upstream.conftest import Start
 from tests.upstream.sites import fetched, listed
 
@@ -33,6 +34,9 @@ def entry(**more: Any) -> Entry:
         "upload_time": NOW - timedelta(days=2),
     }
     return Entry(**(facts | more))
+
+
+ACME = entry(publishers=("github:acme/demo",))
 
 
 def ruled(file: Entry, **rules: Any) -> str | None:
@@ -96,6 +100,11 @@ def test_a_rule_that_says_nothing_is_refused(text: str) -> None:
         (entry(), {"minimum_ages": "demo>=1.5=3 d; demo=1 d"}, "minimum_age"),
         (entry(), {"only_attested": "demo"}, "only_attested"),
         (entry(provenance="https://x.example/"), {"only_attested": "demo"}, None),
+        (entry(), {"only_publishers": "demo = github:acme/demo"}, "only_publishers"),
+        (entry(), {"only_publishers": "other = github:acme/demo"}, None),
+        (ACME, {"only_publishers": "demo = GitHub:Acme/Demo"}, None),
+        (ACME, {"only_publishers": "demo>=1 = gitlab:x/y; de* = github:acme/*"}, None),
+        (ACME, {"only_publishers": "demo = github:acme2/demo"}, "only_publishers"),
     ],
 )
 def test_which_rule_keeps_a_file_back(file: Entry, rules: dict[str, Any], rule: str | None) -> None:
@@ -108,6 +117,65 @@ def test_an_age_that_says_nothing_is_refused(text: str) -> None:
     """At the start, too."""
     with pytest.raises(ValueError, match="write"):
         RuleOptions(minimum_ages=(text,))
+
+
+@pytest.mark.parametrize(
+    "text", ["demo", "demo = acme", "= github:acme/demo", "demo = github:", "demo = git hub:x/y"]
+)
+def test_a_publisher_that_nobody_can_be_is_refused(text: str) -> None:
+    """At the start, too."""
+    with pytest.raises(ValueError, match="write"):
+        RuleOptions(only_publishers=(text,))
+
+
+def bundles(**publisher: str) -> bytes:
+    """Provenance that names a publisher."""
+    bundle = {"publisher": {**publisher, "claims": None}, "attestations": [{"version": 1}]}
+    return json.dumps({"version": 1, "attestation_bundles": [bundle]}).encode()
+
+
+def test_only_files_of_some_publishers_are_handed_out(upstream: Upstream, start: Start) -> None:
+    """At every door; provenance that is missing, broken or elsewhere names nobody.
+
+    It is read once for each file, for projects that the rule is about alone, and for what was
+    kept before there was the rule.
+    """
+    sent = {
+        "1.0": bundles(kind="GitHub", repository="Acme/demo", workflow="release.yml"),
+        "2.0": bundles(kind="GitHub", repository="stranger/demo", workflow="release.yml"),
+        "3.0": b'{"version": 1, "attestation_bundles": [{"publisher": "github"}]}',
+        "4.0": b"<html>",
+    }
+    made = {
+        version: upstream.has("demo", version, provenance=f"{upstream.url}/integrity/{version}")
+        for version in sent
+    }
+    upstream.has("demo", "5.0", provenance="http://127.0.0.1:1/integrity/5.0")
+    upstream.has("demo", "6.0")
+    other = upstream.has("other", provenance=f"{upstream.url}/integrity/other")
+
+    def integrity(asked: Asked, usual: Sent) -> Sent:
+        kind, _, version = asked.path.lstrip("/").partition("/")
+        return Sent(body=sent[version]) if kind == "integrity" and version in sent else usual
+
+    upstream.fault = integrity
+    site = start("cache")
+    fetched(site, "demo", made["2.0"])
+    assert upstream.paths("integrity") == []
+    site = start("cache", rules={"only_publishers": "demo = github:acme/*"})
+    for _ in range(2):
+        assert set(listed(site, "demo")) == {made["1.0"].filename}
+    fetched(site, "demo", made["1.0"])
+    for version in ("2.0", "3.0", "4.0", "5.0", "6.0"):
+        path = f"/files/demo/demo-{version}-py3-none-any.whl"
+        for url in (path, f"{path}.metadata"):
+            refused = site.ask("GET", url)
+            assert (refused.status_code, "'only_publishers'" in refused.json()["message"]) == (
+                403, True,
+            )  # fmt: skip
+    assert list(site.ask("GET", "/pypi/demo/json").json()["releases"]) == ["1.0"]
+    assert set(listed(site, "other")) == {other.filename}
+    assert sorted(upstream.paths("integrity")) == [f"/integrity/{version}" for version in sent]
 
 
 def test_an_upstream_has_rules_of_its_own(upstream: Upstream, start: Start) -> None:
