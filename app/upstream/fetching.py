@@ -130,10 +130,12 @@ class Fetch:
             headers["range"] = f"bytes={self._spool.written}-"
         async with client.get(entry.url, **headers) as reply:
             writing = Writing(self._spool, hashing.values(), self._tell)
+            body = _after(reply.chunks(limit=self._limit), self._checked(reply))
             try:
-                async for fresh in _after(reply.chunks(limit=self._limit), self._checked(reply)):
-                    client.counts["bytes"] += len(fresh)
-                    await writing.add(fresh)
+                async with aclosing(body):
+                    async for fresh in body:
+                        client.counts["bytes"] += len(fresh)
+                        await writing.add(fresh)
             finally:
                 await writing.settle()
         if self.size is not None and self._spool.written != self.size:

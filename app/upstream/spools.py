@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from app import errors
 from app.unbroken import Unbroken
@@ -30,7 +31,8 @@ class Spool:
 
     def __init__(self, folder: Path, unbroken: Unbroken) -> None:
         self._folder, self._unbroken = folder, unbroken
-        self._file: IO[bytes] | None = None
+        self._file: int | None = None
+        self._ended: weakref.finalize[[int], Spool] | None = None
         self._uses = 0
         self._closed = False
         self._newest: deque[tuple[int, bytes]] = deque()
@@ -78,11 +80,11 @@ class Spool:
 
     async def _open(self) -> None:
         try:
-            self._file = await asyncio.to_thread(
-                tempfile.TemporaryFile, dir=self._folder, buffering=0
-            )
+            self._file = await asyncio.to_thread(_made, self._folder)
         except OSError as wrong:
             raise errors.StorageUnavailable(f"There is no spool: {wrong.strerror}") from wrong
+        # Where the service ends before whoever reads, the file goes with the spool.
+        self._ended = weakref.finalize(self, os.close, self._file)
         await self._close()  # it may have been closed meanwhile
 
     async def _used(self, work: Callable[[int], T]) -> T:
@@ -93,7 +95,7 @@ class Spool:
             raise errors.Unreachable("The file is no longer at hand; ask again.")
         self._uses += 1
         try:
-            return await asyncio.to_thread(work, self._file.fileno())
+            return await asyncio.to_thread(work, self._file)
         except OSError as full:
             reason = f"The spool takes no more: {full.strerror}"
             raise errors.StorageUnavailable(reason) from full
@@ -103,9 +105,15 @@ class Spool:
 
     async def _close(self) -> None:
         """Close the file where nobody will use it and nobody does."""
-        if self._closed and self._uses == 0 and self._file is not None:
-            file, self._file = self._file, None
-            await asyncio.to_thread(file.close)
+        if self._closed and self._uses == 0 and self._ended is not None:
+            ended, self._file, self._ended = self._ended, None, None
+            await asyncio.to_thread(ended)
+
+
+def _made(folder: Path) -> int:
+    """A file without a name, by its descriptor."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        return os.dup(file.fileno())
 
 
 class Writing:
