@@ -128,7 +128,9 @@ def test_lock_files_are_made_and_installed_from(
 ) -> None:
     """Of a tree half private and half upstream, also with the upstream stopped."""
     upstream.asked.clear()
-    if stopped:  # the test before had everything kept
+    if stopped:
+        kept = uv(sandbox, index, sandbox.venv())
+        assert kept.status == 0, str(kept)
         upstream.fault = lambda asked, sent: Sent(500)
     try:
         lock(sandbox, index)
