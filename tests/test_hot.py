@@ -13,8 +13,8 @@ from packaging.utils import NormalizedName
 from app.access.base import Access, Grants
 from app.access.policy import Defaults
 from app.hot import OVERHEAD, REMEMBERED, RENEWING, Hot
-from app.hot.answer import Answer, answer
-from app.hot.question import Question, question
+from app.hot.answer import ALLOWED, REQUEST_ID, Answer, answer
+from app.hot.question import LONGEST, Question, question
 from app.hot.watch import watching
 from app.models import Actor, Identity, Permission
 
@@ -220,6 +220,29 @@ class TestGiving:
         assert kept.find_seen(b"GET /simple/demo/ HTTP/1.1\r\nHost: b\r\n\r\n") is None
         kept.drop(DEMO)
         assert kept.find_seen(b"GET /simple/demo/ HTTP/1.1\r\nHost: a\r\n\r\n") is None
+
+
+class TestBounds:
+    """What is remembered beside the answers takes no more memory than it is worth."""
+
+    def test_credentials_beside_an_answer(self) -> None:
+        """However many spell theirs, a bounded number is remembered, the newest among them."""
+        made = answer(200, ((REQUEST_ID, b""),), b"")
+        assert made is not None
+        for number in range(3 * ALLOWED):
+            made.allow(b"%d" % number, ALICE)
+        assert len(made.allowed) <= ALLOWED
+        assert b"%d" % (3 * ALLOWED - 1) in made.allowed
+
+    def test_requests_that_are_long(self) -> None:
+        """Whoever sends kilobytes of tags is answered, and nothing of it is remembered."""
+        kept = hot()
+        keep(kept, ask())
+        short, long = b"GET / HTTP/1.1\r\n\r\n", b"x" * (LONGEST + 1)
+        kept.see(short, ask())
+        kept.see(long, ask())
+        assert kept.find_seen(short) is not None
+        assert kept.find_seen(long) is None
 
 
 class TestForgetting:

@@ -26,7 +26,7 @@ from app.access import policy
 from app.hot.answer import Answer
 from app.hot.counting import Counting
 from app.hot.offer import Offer
-from app.hot.question import UNUSUAL, Key, Question
+from app.hot.question import LONGEST, UNUSUAL, Key, Question
 from app.metrics import Meters
 from app.models import Identity, Permission
 
@@ -62,7 +62,7 @@ class Following(Protocol):
 
 
 class Hot:
-    """The answers that are kept; the least recently given go first. ``memory`` in bytes.
+    """The answers that are kept; those kept longest go first. ``memory`` in bytes.
 
     While changes are not followed, nothing is answered here. ``unusual`` are further names of
     header fields (in lower case) that only doors understand. One Hot belongs to one event loop.
@@ -134,7 +134,9 @@ class Hot:
         return self._conditional(found, asked.if_none_match)
 
     def see(self, head: bytes, asked: Question) -> None:
-        """Remember what a request of these very bytes asks."""
+        """Remember what a request of these very bytes asks, unless they are very many."""
+        if len(head) > LONGEST:
+            return
         self._seen[self._short(head)] = asked
         while len(self._seen) > SEEN:
             del self._seen[next(iter(self._seen))]
@@ -170,7 +172,7 @@ class Hot:
         if identity is None:
             found.for_everyone = True
         else:
-            found.allowed[who] = identity
+            found.allow(who, identity)
         return True
 
     def _known(self, who: bytes, now: float) -> Identity | None:

@@ -15,6 +15,9 @@ Lines = tuple[tuple[bytes, bytes], ...]
 
 REQUEST_ID = b"x-request-id"
 
+ALLOWED = 2000
+"""Credentials that are remembered with an answer."""
+
 _ONLY_WHOLE = frozenset({b"content-type", b"content-length", b"content-encoding", b"accept-ranges"})
 
 
@@ -45,6 +48,12 @@ class Answer:
     """Whether the anonymous were found to be allowed to have it."""
     allowed: dict[bytes, Identity] = field(default_factory=dict)
     """Who was found to be allowed to have it, by their credentials' digest."""
+
+    def allow(self, who: bytes, identity: Identity) -> None:
+        """Remember that they may have it; of very many all are asked about anew."""
+        if len(self.allowed) >= ALLOWED:
+            self.allowed.clear()
+        self.allowed[who] = identity
 
 
 def answer(

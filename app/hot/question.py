@@ -32,6 +32,8 @@ UNUSUAL = frozenset(
     }
 )
 _MOST_FIELDS = 40
+LONGEST = 4096
+"""Bytes of a request that are worth remembering: clients send fewer, and many are kept."""
 
 
 @dataclass(slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ulid import ULID
 
-from app import errors
 from app.index import blobs, pending
 from app.index.journal import Journal
 from app.index.manage import Curator
@@ -15,6 +15,9 @@ from app.models import Actor, FileState, Project
 from app.storage.base import Storage
 
 SYSTEM = Actor(kind="system", id="collect")
+_NONE = frozenset[ULID | None]()
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -60,7 +63,8 @@ class Collector:
 
     async def _sweep(self, collected: Collected, trial: bool) -> None:
         """Attempts that no event names, begun so long ago that none will."""
-        name, live = "", frozenset[ULID | None]()
+        name = ""
+        live: frozenset[ULID | None] | None = _NONE
         async for stored in self._storage.scan(blobs.ROOT):
             attempt = blobs.attempt(stored.key)
             if attempt is None or not _is_dead(attempt):
@@ -68,19 +72,20 @@ class Collector:
             project = stored.key.split("/")[1]
             if project != name:
                 name, live = project, await self._attempts(project)
-            if attempt not in live:
+            if live is not None and attempt not in live:
                 if not trial:
                     await self._storage.delete(stored.key)
                 collected.orphans += 1
                 collected.size += stored.size
 
-    async def _attempts(self, name: str) -> frozenset[ULID | None]:
-        """The attempts that the events of a project name."""
+    async def _attempts(self, name: str) -> frozenset[ULID | None] | None:
+        """The attempts that the events of a project name; None: that cannot be told."""
         found = await self._journal.whole(name)
         if found is None:
-            return frozenset()
+            return _NONE
         if found.project is None or found.broken:
-            raise errors.JournalBroken(f"{name} has a broken journal; nothing is swept")
+            logger.error("%s has a broken journal; nothing of it is swept", name)
+            return None
         files = (file for file in found.project.files if file.state is not FileState.PURGED)
         return frozenset(blobs.attempt(file.blob) for file in files)
 

@@ -297,3 +297,18 @@ class TestCollect:
         assert (await place.index.collect()).orphans == 1
         assert len(await keys(place, "blobs/")) == 4
         assert [f async for f in place.index.check(deep=True).run()] == []
+
+    async def test_a_broken_journal_spares_the_other_projects(
+        self, place: Place, make: Make
+    ) -> None:
+        """What its events name cannot be told, so nothing of it goes; all else is swept."""
+        await place.index.publish(make(), ALICE)
+        (event,) = await keys(place, "journal/demo-pkg/@project/")
+        await place.storage.delete(event)
+        await place.storage.create(event, b"{not json")
+        for project in ("aaa", "demo-pkg", "zzz"):
+            orphan = f"blobs/{project}/01ARZ3NDEKTSV4RRFFQ69G5FAV/x-1.0-py3-none-any.whl"
+            await place.storage.create(orphan, b"left behind")
+        assert (await place.index.collect()).orphans == 2
+        assert len(await keys(place, "blobs/demo-pkg/")) == 3
+        assert await keys(place, "blobs/aaa/") == await keys(place, "blobs/zzz/") == []
