@@ -73,7 +73,9 @@ class Index:
         self.stale_limit = stale
         commits = Commits(storage, cache, self._told)
         self._commits = commits
-        self._publisher = Publisher(storage, cache, commits, legacy_metadata=legacy_metadata)
+        self._publisher = Publisher(
+            storage, cache, commits, self._known.filled, legacy_metadata=legacy_metadata
+        )
         self._curator = Curator(storage, commits)
         self._reconciler = Reconciler(storage, cache, commits)
         self._collector = Collector(storage, self._curator, grace=delete_grace)

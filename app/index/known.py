@@ -85,6 +85,11 @@ class Known:
             return self._stale_one(name)
         return project if project and project.exists else await self._certain(name)
 
+    async def filled(self, name: NormalizedName, generation: str) -> bool:
+        """Whether a file of this generation is known: a claim may have got no further."""
+        project = await self.project(name)
+        return project is not None and project.exists and project.generation == generation
+
     async def present(self, name: NormalizedName) -> Project | None:
         """The same as of now, whatever is at hand."""
         self._coming.pop(name, None)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from packaging.utils import NormalizedName
 
 from app import errors, events
 from app.cache.base import Cache
@@ -31,6 +34,10 @@ class Published:
     former: str | None = None
 
 
+Filled = Callable[[NormalizedName, str], Awaitable[bool]]
+"""Whether a generation of a project is known to have a file."""
+
+
 class Publisher:
     """Publishes distributions that passed every check.
 
@@ -38,8 +45,15 @@ class Publisher:
     """
 
     def __init__(
-        self, storage: Storage, cache: Cache, commits: Commits, *, legacy_metadata: bool = False
+        self,
+        storage: Storage,
+        cache: Cache,
+        commits: Commits,
+        filled: Filled,
+        *,
+        legacy_metadata: bool = False,
     ) -> None:
+        self._filled = filled
         self._storage = storage
         self._cache = cache
         self._commits = commits
@@ -103,6 +117,8 @@ class Publisher:
                 project, claimed = await claims.claim(
                     self._commits, distribution.project, distribution.display_name, actor
                 )
+            # Whoever claimed it may have died before any file: what waits is still to be bound.
+            claimed = claimed or not await self._begun(project)
             if not marker.may_commit(datetime.now(UTC)):
                 raise errors.StorageUnavailable("The upload took too long; send it again.")
         except errors.PypicloudError:
@@ -118,6 +134,14 @@ class Publisher:
         await self._commits.tell([record], event)
         await self._commits.settle(marker)
         return Published(events.fold_file([record]), new=True, claimed=claimed, former=former)
+
+    async def _begun(self, project: Project) -> bool:
+        """Whether the project has a file; the journal is asked where nobody here knows of one."""
+        if await self._filled(project.name, project.generation):
+            return True
+        found = await self._journal.whole(project.name)
+        files = found.project.files if found is not None and found.project is not None else ()
+        return any(file.generation == project.generation for file in files)
 
     async def _abandon(self, marker: pending.Marker, blob: str) -> None:
         await blobs.remove_if_possible(self._storage, blob)

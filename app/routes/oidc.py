@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -22,6 +23,7 @@ from app.reports import IDENTITY, client_address
 from app.routes.recording import RecorderDep
 from app.routes.router import Router
 from app.routes.schemas import FAILURES
+from app.routes.trusted import generation_of
 
 router = Router(tags=["trusted publishing"])
 
@@ -109,7 +111,7 @@ async def mint(
         return refusal(422, errors.MintRefused("not-enabled", _OFF))
     try:
         await limits.spend(limits.mint(client_address(request)))
-        admitted = await minting.admit(await _token(request), index.generation)
+        admitted = await minting.admit(await _token(request), partial(generation_of, index))
     except errors.MintRefused as refused:
         record.refused("oidc.refuse", "", after={"code": refused.code, "why": refused.reason})
         return refusal(422, refused)

@@ -30,6 +30,7 @@ from app.models import Identity, Permission
 from app.routes.recording import RecorderDep
 from app.routes.router import Router
 from app.routes.schemas import FAILURES
+from app.routes.trusted import generation_of
 
 router = Router(
     prefix="/api/v1/projects/{project}/publishers",
@@ -110,7 +111,7 @@ async def get_registrar(
     """
     if identity is None:
         raise errors.Unauthenticated
-    generation = await index.generation(project)
+    generation = await generation_of(index, project)
     wanted = Permission.UPLOAD if generation is None else Permission.MANAGE
     scope = identity.scope
     if scope is not None and (

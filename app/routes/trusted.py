@@ -29,6 +29,17 @@ class Uploading:
     claims: Mapping[str, Any]
 
 
+async def generation_of(index: Index, project: NormalizedName) -> str | None:
+    """The generation that publishers are bound to, None where none can be yet.
+
+    That is a name that is free, and also one whose first upload claimed it and got no further.
+    """
+    try:
+        return (await index.present(project)).generation
+    except errors.ProjectNotFound:
+        return None
+
+
 async def publisher_of(
     identity: Identity | None, ledger: Ledger, index: Index, project: NormalizedName
 ) -> Uploading | None:
@@ -46,7 +57,7 @@ async def publisher_of(
     publisher = await ledger.publishers.find(id) if id else None
     if publisher is None or publisher.project != project:
         raise errors.Forbidden(_REMOVED)
-    if publisher.generation == await index.generation(project):
+    if publisher.generation == await generation_of(index, project):
         return Uploading(publisher, token.claims["claims"])
     if publisher.generation is None and await _began(identity, index, project):
         return Uploading(publisher, token.claims["claims"])

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app import errors
-from app.index import Index, pending
+from app.index import Index, claims, pending
 from app.models import File, Kind, Status, Stored
 from app.storage.memory import MemoryStorage
 from tests.index.places import ALICE, Make, Place
@@ -36,6 +36,15 @@ class TestPublish:
         assert b"".join([c async for c in place.index.content(published.file)]) == b"bytes"
         assert await place.index.metadata(published.file) == distribution.metadata
         assert published.file.uploader == ALICE
+
+    async def test_a_claim_that_got_no_further_is_claimed_by_the_next(
+        self, place: Place, make: Make
+    ) -> None:
+        """Whoever brings the first file is told so, for what waits for the name is to be bound."""
+        first = make()
+        await claims.claim(place.index._commits, first.project, "Demo.Pkg", ALICE)
+        assert (await place.index.publish(first, ALICE)).claimed
+        assert not (await place.index.publish(make(version="2.0"), ALICE)).claimed
 
     async def test_no_marker_stays(self, place: Place, make: Make) -> None:
         """A finished upload leaves no marker."""

@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from packaging.utils import NormalizedName
 
-from tests.factories import make_wheel
+from app.cache import sql
+from app.index.claims import claim
+from app.index.commit import Commits
+from app.models import Actor
+from app.storage import file
+from tests.factories import form, make_wheel
 from tests.routes.publishing import AUDIENCE, MINT, PUBLISHER, Index, made_settings, running
 from tests.servers import issuer as issuers
 from tests.servers.issuer import Issuer
@@ -91,6 +97,56 @@ BODIES = (
     *(b"", b"{}", b"[]", b"null", b"token", b'{"token": 5}', b'{"token": ""}', b"\xff"),
     *(b'{"token": "' + b"x" * 17_000 + b'"}', b"[" * 10_000, b'{"token": ["x"]}'),
 )
+
+
+async def claimed_alone(folder: Path, issuer: Issuer, name: str) -> None:
+    """What is left of a first upload that broke off behind its claim."""
+    settings = made_settings(folder, issuer)
+    async with (
+        file.connect(settings.storage, {}) as storage,
+        sql.connect(settings.cache, {}) as cache,
+    ):
+        commits = Commits(storage, cache, lambda *_: None)
+        await claim(commits, NormalizedName(name), name, Actor(kind="publisher", id="x"))
+
+
+async def test_tp_6_a_first_upload_that_broke_off_is_sent_again(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    """With the same token, or with a new one; then the publisher has its project."""
+    with running(made_settings(tmp_path, issuer), issuer) as index:
+        assert index.register().status_code == 201
+        token = index.minted()
+        await claimed_alone(tmp_path, issuer, "spam")
+        assert index.mint().status_code == 200
+        assert index.upload(token).status_code == 200
+        (listed,) = index.admin.get("/api/v1/projects/spam/publishers").json()
+        assert listed["pending"] is False
+        assert index.upload(index.minted(), make_wheel("spam", "2.0")).status_code == 200
+
+
+async def test_rights_on_a_name_do_not_outlive_a_first_upload_that_broke_off(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    """What was granted on the free name is bound by the upload that brings the first file."""
+    grants = "/api/v1/projects/spam/grants"
+    with running(made_settings(tmp_path, issuer), issuer) as index:
+        given = {"permissions": ["read", "upload", "manage"]}
+        index.admin.put(f"{grants}/authenticated", json=given).raise_for_status()
+        await claimed_alone(tmp_path, issuer, "spam")
+        made = make_wheel("spam")
+        again = make_wheel("spam", "2.0")
+        for wheel, version in ((made, "1.0"), (again, "2.0")):
+            answer = index.admin.post(
+                "/legacy/",
+                data=form(wheel, "spam", version),
+                files={"content": (wheel.filename, wheel.content)},
+            )
+            assert answer.status_code == 200, answer.text
+            assert [one["principal"] for one in index.admin.get(grants).json()["grants"]] == (
+                ["authenticated"] if wheel is made else []
+            )
+            index.admin.delete("/api/v1/projects/spam").raise_for_status()
 
 
 def test_tp_3_what_is_no_request_is_an_invalid_payload(index: Index) -> None:
