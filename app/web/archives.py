@@ -6,19 +6,23 @@ import asyncio
 import json
 import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from app import errors
+from app import errors, unbroken
 from app.models import File
 from app.web.child import answered
 
 LARGEST = 200 << 20
 """Bytes of a file that is opened here."""
 DEADLINE = 30.0
-KEPT = 200
+WAITING = 32
+"""Archives that are opened or wait for it; who asks for more is asked to come again."""
+_MEMBER = 160
+"""Bytes that a member takes beside its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,43 +41,76 @@ class Text:
     cut: bool
 
 
-class Archives:
-    """Opens archives, ``at_once`` together; they lie in ``spool`` as long as that takes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """What an archive's process told; ``content`` is that of the member asked for, if any."""
 
-    def __init__(self, spool: Path, *, at_once: int = 2) -> None:
+    members: tuple[Member, ...]
+    content: str | None
+
+
+class Archives:
+    """Opens archives, ``at_once`` together; they lie in ``spool`` as long as that takes.
+
+    Of what is asked for by many at once one is opened; ``memory`` bytes of listings are kept.
+    """
+
+    def __init__(self, spool: Path, *, at_once: int = 2, memory: int = 32 << 20) -> None:
         self._spool = spool.absolute()
         self._turns = asyncio.Semaphore(at_once)
+        self._memory = memory
+        self._used = 0
         self._listed: OrderedDict[str, tuple[Member, ...]] = OrderedDict()
+        self._coming: dict[tuple[str, str], asyncio.Task[_Opened]] = {}
 
     async def members(
         self, file: File, content: Callable[[], AsyncIterator[bytes]]
     ) -> tuple[Member, ...]:
-        """What is in it, by name; kept by its hash. Raises errors.Invalid where it is too large."""
+        """What is in it, by name; kept by its hash.
+
+        Raises errors.Invalid where it is too large, errors.Busy where too many wait already.
+        """
         key = file.hashes.sha256
+        if (found := self._listed.get(key)) is not None:
+            self._listed.move_to_end(key)
+            return found
+        found = (await self._asked(file, content, "")).members
         if key not in self._listed:
-            self._listed[key] = _members(await self._asked(file, content, ""))
-            if len(self._listed) > KEPT:
-                self._listed.popitem(last=False)
-        return self._listed[key]
+            self._listed[key] = found
+            self._used += _size(found)
+        while self._used > self._memory:
+            self._used -= _size(self._listed.popitem(last=False)[1])
+        return found
 
     async def text(
         self, file: File, content: Callable[[], AsyncIterator[bytes]], member: str
     ) -> Text:
-        """One member. Raises errors.NotFound where there is none of this name."""
-        told = await self._asked(file, content, member)
-        found = told.get("content")
-        if not isinstance(found, str):
+        """One member. Raises as ``members``, and errors.NotFound where none is called so."""
+        listed = await self.members(file, content)
+        size = next((one.size for one in listed if one.name == member), None)
+        opened = None if size is None else await self._asked(file, content, member)
+        if size is None or opened is None or opened.content is None:
             raise errors.NotFound("There is no such file in this archive.")
-        size = next(one.size for one in _members(told) if one.name == member)
-        raw = found.encode("latin-1")
+        raw = opened.content.encode("latin-1")
         text = raw.decode("utf-8", "ignore" if size > len(raw) else "replace")
         return Text(text=None if "\0" in text or "\ufffd" in text else text, cut=size > len(raw))
 
     async def _asked(
         self, file: File, content: Callable[[], AsyncIterator[bytes]], member: str
-    ) -> Mapping[str, object]:
+    ) -> _Opened:
         if file.size > LARGEST:
             raise errors.Invalid("This file is too large to be looked into here.")
+        key = (file.hashes.sha256, member)
+        if (task := self._coming.get(key)) is None:
+            if len(self._coming) >= WAITING:
+                raise errors.Busy("Too many archives are being looked into; try again.")
+            task = self._coming[key] = unbroken.begun(self._opened(file, content, member))
+            task.add_done_callback(lambda _: self._coming.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _opened(
+        self, file: File, content: Callable[[], AsyncIterator[bytes]], member: str
+    ) -> _Opened:
         async with self._turns:
             folder = await asyncio.to_thread(tempfile.mkdtemp, dir=self._spool, prefix="upload-")
             path = Path(folder) / file.filename
@@ -93,20 +130,24 @@ async def _copied(chunks: AsyncIterator[bytes], path: Path) -> None:
         await asyncio.to_thread(target.close)
 
 
-async def _told(path: Path, member: str) -> Mapping[str, object]:
+async def _told(path: Path, member: str) -> _Opened:
     out = await answered("app.web.opening_archives", str(path), member, deadline=DEADLINE)
     if out is None:
         raise errors.Invalid("This file takes too long to be looked into.")
-    told: dict[str, object] = json.loads(out)
+    return await asyncio.to_thread(_read, out)
+
+
+def _read(out: bytes) -> _Opened:
+    """In a thread: there may be a hundred thousand members."""
+    told: dict[str, Any] = json.loads(out)
     if "refused" in told:
         raise errors.Invalid(f"This file cannot be looked into: {told['refused']}.")
-    return told
+    members = sorted((Member(name=n, size=s) for n, s in told["members"]), key=lambda one: one.name)
+    return _Opened(members=tuple(members), content=told["content"])
 
 
-def _members(told: Mapping[str, object]) -> tuple[Member, ...]:
-    listed = told["members"]
-    pairs = listed if isinstance(listed, list) else []
-    return tuple(sorted((Member(name=n, size=s) for n, s in pairs), key=lambda one: one.name))
+def _size(members: tuple[Member, ...]) -> int:
+    return _MEMBER * (1 + len(members)) + sum(len(one.name) for one in members)
 
 
 def _remove(path: Path) -> None:

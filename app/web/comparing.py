@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from app.models import File, Kind
 from app.web.archives import Member
@@ -32,33 +33,50 @@ class Resized:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How the second release differs from the first; files by their names in the archive."""
+    """How the second release differs from the first; files by their names in the archive.
+
+    ``cut``: there are more of them than are told.
+    """
 
     facts: Sequence[Difference]
     removed: Sequence[Member]
     added: Sequence[Member]
     resized: Sequence[Resized]
     same: int
+    cut: bool
+
+
+class Archive(NamedTuple):
+    """What is in a file of a release."""
+
+    members: Sequence[Member]
+    version: str
 
 
 def compare(
-    before: Facts, after: Facts, former: Sequence[Member], newer: Sequence[Member]
+    before: Facts, after: Facts, former: Archive, newer: Archive, *, most: int
 ) -> Comparison:
-    """All differences. Directories that are named by the version count as the same."""
-    old = {one.name: one for one in former}
-    new = {one.name: one for one in newer}
+    """The differences, at most so many files of each kind.
+
+    Directories that are named by the version count as the same.
+    """
+    old = {one.name: one for one in unversioned(*former)}
+    new = {one.name: one for one in unversioned(*newer)}
     both = sorted(old.keys() & new.keys())
     resized = [
         Resized(name=name, before=old[name].size, after=new[name].size)
         for name in both
         if old[name].size != new[name].size
     ]
+    removed = [old[name] for name in sorted(old.keys() - new.keys())]
+    added = [new[name] for name in sorted(new.keys() - old.keys())]
     return Comparison(
         facts=list(_differences(before, after)),
-        removed=[old[name] for name in sorted(old.keys() - new.keys())],
-        added=[new[name] for name in sorted(new.keys() - old.keys())],
-        resized=resized,
+        removed=removed[:most],
+        added=added[:most],
+        resized=resized[:most],
         same=len(both) - len(resized),
+        cut=any(len(found) > most for found in (removed, added, resized)),
     )
 
 

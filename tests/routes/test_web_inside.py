@@ -111,6 +111,21 @@ def test_two_releases_are_compared(place: Site) -> None:
     assert [same[part] for part in ("facts", "removed", "added", "resized")] == [[], [], [], []]
 
 
+def test_a_comparison_of_very_many_files_shows_the_first(place: Site) -> None:
+    """Of each kind so many as a page can bear; it says that there are more."""
+    for version, name in (("1.0", "old"), ("2.0", "new")):
+        files = {f"{name}/{number}.py": b"" for number in range(1500)}
+        wheel = make_wheel("many", version, files=files)
+        place.upload(wheel, "many", auth=ADMIN, version=version).raise_for_status()
+    path = "/project/many/compare?before=1.0&after=2.0"
+    comparison = seen(place, path)["comparison"]
+    assert comparison["cut"] is True
+    assert 500 < len(comparison["removed"]) < 1500
+    assert len(comparison["added"]) == len(comparison["removed"])
+    assert "Only the first are shown." in place.ask("GET", path, headers=HTML).text
+    assert seen(place, "/project/pack/compare?before=1.0&after=2.0")["comparison"]["cut"] is False
+
+
 @pytest.mark.parametrize("query", ["before=9&after=1.0", "before=1.0&after=x", "before=1.0"])
 def test_what_cannot_be_compared(place: Site, query: str) -> None:
     """Releases that are not there, or not named."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -82,7 +83,7 @@ async def inside(
         member=member,
         content=text,
     )
-    largest = max((one.size for one in found), default=1) or 1
+    largest = max((one.size for one in view.members), default=1) or 1
     return showing.show(request, "inside.html", view, largest=largest)
 
 
@@ -104,11 +105,16 @@ async def compare(
     first, second = release_of(name, releases, before), release_of(name, releases, after)
     former, newer = comparing.counterparts(first.files, second.files)
     members = [
-        comparing.unversioned(
-            await archives.members(file, partial(_content, index, file)), file.version
-        )
-        for file in (former, newer)
+        await archives.members(file, partial(_content, index, file)) for file in (former, newer)
     ]
+    comparison = await asyncio.to_thread(  # there may be a hundred thousand members
+        comparing.compare,
+        await facts_of(index, shelf, first),
+        await facts_of(index, shelf, second),
+        comparing.Archive(members[0], former.version),
+        comparing.Archive(members[1], newer.version),
+        most=MOST // 3,
+    )
     view = ComparisonView(
         project=name,
         display_name=found.display_name,
@@ -118,9 +124,7 @@ async def compare(
         former=former.filename,
         newer=newer.filename,
         versions=tuple(one.version for one in releases[:MOST]),
-        comparison=comparing.compare(
-            await facts_of(index, shelf, first), await facts_of(index, shelf, second), *members
-        ),
+        comparison=comparison,
     )
     return showing.show(request, "compare.html", view)
 
