@@ -17,7 +17,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\Z")
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|\[[0-9A-Fa-f:.]+\]\Z")
-_PUBLIC_URL = re.compile(r"https?://(?P<host>\[[^]]*\]|[^/:]+)(?::\d{1,5})?(?P<path>(?:/.*)?)\Z")
+_PUBLIC_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[^]]*\]|[^/:]+)(?::(?P<port>\d{1,5}))?(?P<path>(?:/.*)?)\Z"
+)
+_PORTS = {"http": "80", "https": "443"}
 
 
 def words(value: object) -> object:
@@ -63,12 +66,14 @@ def root_path(value: str) -> str:
 
 
 def public_url(value: str) -> str:
-    """A URL without a slash at its end."""
+    """A URL without a slash at its end, its host as browsers name it in an origin (RFC 6454)."""
     value = value.rstrip("/")
     match = _PUBLIC_URL.match(value)
     if match is None or not _HOST.match(match["host"]) or not _ROOT_PATH.match(match["path"]):
         raise ValueError("write it like 'https://pypi.example.com' or 'https://example.com/pypi'")
-    return value
+    scheme, port = match["scheme"], match["port"]
+    tail = "" if port in (None, _PORTS[scheme]) else f":{port}"
+    return f"{scheme}://{match['host'].lower()}{tail}{match['path']}"
 
 
 def listed(value: object) -> object:

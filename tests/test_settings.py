@@ -73,6 +73,8 @@ def test_env_file_then_toml_follow_the_environment(
         ("allowed_hosts", "PYPI.example *.inner.example", {"pypi.example", "*.inner.example"}),
         ("root_path", "/packages/", "/packages"),
         ("public_url", "https://pypi.example:8443/x/", "https://pypi.example:8443/x"),
+        ("public_url", "https://PyPI.Example:443/X", "https://pypi.example/X"),
+        ("public_url", "http://pypi.example:443", "http://pypi.example:443"),
         ("docs", "off", False),
         ("port", "", 8000),
         ("port", "tcp://10.0.0.1:80", 8000),

@@ -18,6 +18,8 @@ from app.routes.showing import Viewer
 from app.visits import cookie_name
 
 FORM = 64 * 1024
+LONGEST_WAY = 500
+"""Characters of a page's path and query that a login leads back to."""
 POLICY = showing.POLICY
 _HEADERS = {**showing.policy_headers(), "Cache-Control": "no-store"}
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*\Z")
@@ -50,6 +52,12 @@ def go(request: Request, path: str) -> Response:
     root = request.scope.get("root_path", "")
     location = f"{root}{quote(path, safe='/?=&%:+,@!~-._')}"
     return Response(status_code=303, headers={"Location": location, "Cache-Control": "no-store"})
+
+
+def login(request: Request) -> str:
+    """Where one logs in, and comes back from to this page; a very long way back is not kept."""
+    back = showing.text_path(request)
+    return f"/login?next={quote(back)}" if len(back) <= LONGEST_WAY else "/login"
 
 
 def local(path: str) -> str:
@@ -103,8 +111,7 @@ async def get_visit(request: Request) -> Visit:
     """Who visits; whoever has no session is sent to log in, and comes back."""
     visit = await visiting(request)
     if visit is None:
-        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        raise Elsewhere(f"/login?next={path}" if request.method != "POST" else "/login")
+        raise Elsewhere(login(request) if request.method != "POST" else "/login")
     request.scope[showing.VIEWER] = Viewer(identity=visit.identity, visit=visit, logs_in=True)
     return visit
 

@@ -30,7 +30,7 @@ from app.visits import forwarded
 
 router = pages()
 
-Next = Annotated[str, Query(max_length=500)]
+Next = Annotated[str, Query(max_length=browsing.LONGEST_WAY)]
 
 
 @router.get("/login")

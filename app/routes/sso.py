@@ -46,7 +46,7 @@ Text = Annotated[str, Query(max_length=4096)]
 async def leave(
     request: Request,
     signing_in: SigningInDep,
-    next: Annotated[str, Query(max_length=500)] = "/account",
+    next: Annotated[str, Query(max_length=browsing.LONGEST_WAY)] = "/account",
 ) -> Response:
     """To the provider; the browser keeps what is needed for the way back."""
     if signing_in is None:

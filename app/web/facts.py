@@ -67,9 +67,7 @@ class Document:
 def read(metadata: bytes) -> tuple[Facts, Document]:
     """Facts and description. It is read leniently: what may come in was checked at the door."""
     raw: Mapping[str, Any] = parse_email(metadata)[0]
-    document = Document(
-        text=raw.get("description") or "", type=_line(raw.get("description_content_type"))
-    )
+    document = _document(raw)
     facts = Facts(
         summary=_line(raw.get("summary")),
         requires_python=_line(raw.get("requires_python")),
@@ -86,6 +84,17 @@ def read(metadata: bytes) -> tuple[Facts, Document]:
         described=bool(document.text.strip()) and document.text.strip() != "UNKNOWN",
     )
     return facts, document
+
+
+def described(metadata: bytes) -> Document:
+    """The description alone: reading all requirements may take a hundred times as long."""
+    return _document(parse_email(metadata)[0])
+
+
+def _document(raw: Mapping[str, Any]) -> Document:
+    return Document(
+        text=raw.get("description") or "", type=_line(raw.get("description_content_type"))
+    )
 
 
 def _line(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -286,6 +287,16 @@ def test_an_empty_index_says_how_to_begin(tmp_path: Path) -> None:
         "pip install --index-url https://pkg.example/py/simple/ NAME",
     ):
         assert line in text
+
+
+def test_a_login_leads_back_to_the_whole_page(place: Site) -> None:
+    """With all of its query, and through the form; a way that is too long is not kept."""
+    path = "/project/secret-plan/compare?before=1.0&after=2.0%2Bx"
+    login = look(place, path).headers["location"]
+    assert httpx.URL(login).params["next"] == path
+    assert f'value="{html.escape(path)}"' in look(place, login).text
+    long = look(place, f"/project/secret-plan/inside/x.whl?member={'x' * 600}")
+    assert long.headers["location"] == "/login"
 
 
 def test_an_index_for_the_known_says_nothing(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ async def description(
     found = (await reader.project(name)).project
     release = release_of(name, shelf.releases(found), version)
     metadata = await _metadata(index, release)
-    _, document = await asyncio.to_thread(facts.read, metadata)
+    document = await asyncio.to_thread(facts.described, metadata)
     html = await descriptions.html(document)
     response = showing.show(
         request, "description.html", document, html=html, title=f"{found.display_name} {version}"

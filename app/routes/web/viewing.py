@@ -62,8 +62,7 @@ async def missing(request: Request, error: HTTPException) -> Response:
 
 async def _answered(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.Unauthenticated) and _may_log_in(request):
-        path = showing.text_path(request)
-        return browsing.go(request, f"/login?next={path}")
+        return browsing.go(request, browsing.login(request))
     if isinstance(error, RequestValidationError):
         return error_page(request, await answers.invalid(request, error))
     return error_page(request, await answers.ours(request, error))
