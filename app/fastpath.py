@@ -45,7 +45,8 @@ def _asked(scope: Scope, unusual: frozenset[bytes]) -> Question | None:
         return None
     query: bytes = scope.get("query_string", b"")
     target = raw + b"?" + query if query else raw
-    return question(scope["method"].encode(), target, scope["headers"], unusual)
+    peer = (scope.get("client") or ("",))[0].encode()
+    return question(scope["method"].encode(), target, scope["headers"], unusual, peer=peer)
 
 
 async def _give(hot: Hot, found: Answer, send: Send) -> None:

@@ -59,6 +59,7 @@ class Protocol(HttpToolsProtocol):
     """Of answers that were at hand each so-manieth is timed; a power of two."""
 
     _hot: Hot | None = None
+    _peer = b""
     _meters: Meters | None = None
     _began = 0.0
     _given = False
@@ -74,6 +75,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._hot = self.app_state.get("hot")
         self._meters = self.app_state.get("meters")
+        self._peer = (self.client[0] if self.client else "").encode()
         if self._meters is not None:
             self._meters.watch("connections", lambda: len(self.connections))
         if self.logger.isEnabledFor(logging.DEBUG):
@@ -150,7 +152,9 @@ class Protocol(HttpToolsProtocol):
     def _repeats(self, data: bytes) -> bool:
         """Answer a request of the very bytes of one that was answered from what is at hand."""
         hot = self._hot
-        if hot is None or not self._may_give() or (seen := hot.find_seen(data)) is None:
+        if hot is None or not self._may_give():
+            return False
+        if (seen := hot.find_seen(self._peer + data)) is None:
             return False
         if self._timer is not None:
             self._disarm()
@@ -166,14 +170,15 @@ class Protocol(HttpToolsProtocol):
             return None
         if parser.should_upgrade():
             return None
-        asked = question(parser.get_method(), self.url, self.headers, hot.unusual)
+        method = parser.get_method()
+        asked = question(method, self.url, self.headers, hot.unusual, peer=self._peer)
         found = None if asked is None else hot.find(asked)
         if asked is None or found is None:
             return None
         # Of one packet, and all of it: another one of the same bytes need not be parsed.
         chunk = self._chunk
-        if chunk.startswith(parser.get_method()) and chunk.find(_END) == len(chunk) - len(_END):
-            hot.see(chunk, asked)
+        if chunk.startswith(method) and chunk.find(_END) == len(chunk) - len(_END):
+            hot.see(self._peer + chunk, asked)
         return asked, found
 
     def _may_give(self) -> bool:

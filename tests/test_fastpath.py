@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -285,3 +286,28 @@ def test_who_wants_the_connection_closed_gets_it_closed(ways: Ways, close: str) 
         answer = _whole(connected, head=False)
         assert connected.recv(1) == b""
     assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize("protocol", [Protocol, HttpToolsProtocol])
+def test_what_a_stranger_forwards_is_answered_to_no_trusted_proxy(
+    tmp_path: Path, protocol: type[HttpToolsProtocol]
+) -> None:
+    """The same bytes from both: the proxy's clients are told to stay on TLS all the same."""
+    settings = Settings(
+        storage="memory:",
+        cache="memory:",
+        access=f"sqlite+aiosqlite:///{tmp_path}/access.db",
+        spool=tmp_path / "spool",
+        default_read=frozenset({"everyone"}),
+        trusted_proxies=(ip_network("127.0.0.2"),),
+        inspectors=1,
+    )
+    request = b"GET /simple/none/ HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\n\r\n"
+    with serving_ready(create_app(settings), protocol=protocol) as served:
+        place = ("127.0.0.1", int(served.url.rpartition(":")[2]))
+        for _ in range(3):
+            for peer, told in (("127.0.0.1", False), ("127.0.0.2", True)):
+                with socket.create_connection(place, TOO_LATE, (peer, 0)) as connected:
+                    connected.sendall(request)
+                    answer = _whole(connected, head=False)
+                assert (b"strict-transport-security" in answer) is told, (peer, answer)

@@ -13,9 +13,10 @@ _ASKED = {
     b"host": 2,
     b"accept": 3,
     b"accept-encoding": 4,
-    b"x-forwarded-proto": 5,
-    b"x-forwarded-host": 6,
+    b"x-forwarded-proto": (_PROTO := 5),
+    b"x-forwarded-host": (_FORWARDED_HOST := 6),
 }
+_PEER = 7
 _AUTHORIZATION = b"authorization"
 _IF_NONE_MATCH = b"if-none-match"
 UNUSUAL = frozenset(
@@ -54,11 +55,16 @@ def question(
     target: bytes,
     headers: Iterable[tuple[bytes, bytes]],
     unusual: frozenset[bytes] = UNUSUAL,
+    *,
+    peer: bytes = b"",
 ) -> Question | None:
-    """What is asked, or None for what only a door can answer. Names are in lower case."""
+    """What is asked, or None for what only a door can answer. Names are in lower case.
+
+    ``peer`` is the address that asks: what it forwards counts only where it is trusted.
+    """
     if method not in (b"GET", b"HEAD"):
         return None
-    key: list[bytes | None] = [method, target, None, None, None, None, None]
+    key: list[bytes | None] = [method, target, None, None, None, None, None, None]
     authorization = none_match = None
     fields = 0
     for name, value in headers:
@@ -79,4 +85,6 @@ def question(
             return None
     if fields > _MOST_FIELDS:
         return None
+    if key[_PROTO] is not None or key[_FORWARDED_HOST] is not None:
+        key[_PEER] = peer
     return Question(tuple(key), authorization, none_match)
