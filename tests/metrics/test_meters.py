@@ -209,6 +209,27 @@ async def test_what_a_stream_opened_is_closed_with_it() -> None:
     assert opening.closed
 
 
+class Breaking:
+    """A backend whose stream breaks off behind its first chunk."""
+
+    async def get(self, key: str) -> AsyncIterator[bytes]:
+        """Once, and no more."""
+        yield key.encode()
+        raise errors.StorageUnavailable
+
+
+async def test_a_stream_that_breaks_off_later_is_counted_too() -> None:
+    """Its first chunk came, and then it failed: both are told, and nothing is left running."""
+    meters = Meters()
+    chunks = metered(Breaking(), "storage", meters, STORAGE).get("a")
+    assert await anext(chunks) == b"a"
+    with pytest.raises(errors.StorageUnavailable):
+        await anext(chunks)
+    found = {key[1]: n for key, n in meters.snapshot().numbers.items() if key[0] == "calls"}
+    assert found == {("storage", "get", "ok"): 1, ("storage", "get", "error"): 1}
+    assert meters.snapshot().numbers["calls_running", ("storage",)] == 0
+
+
 def test_a_refusal_is_called_by_what_refused() -> None:
     """The check's name; of other errors, their own."""
     with pytest.raises(errors.InvalidUpload) as refused:
