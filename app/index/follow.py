@@ -52,7 +52,7 @@ class Follower:
         self._last: Change | None = None
         self._polled: float | None = None
         self._begun = 0.0
-        self._interrupted = False
+        self._interrupted = self._unanswered = False
         self._polling: asyncio.Task[None] | None = None
         self._mine = (0, NormalizedName(""))
         self._losses = 0
@@ -89,10 +89,10 @@ class Follower:
 
     @property
     def silent(self) -> bool:
-        """Whether the cache gave no answer to the last poll, or gives none to this one."""
+        """Whether the cache left the last poll without an answer, or leaves this one so."""
         if self._polling is None or self._polling.done():
             return self._interrupted
-        return _now() - self._begun > SILENCE
+        return self._unanswered or _now() - self._begun > SILENCE
 
     @property
     def lost(self) -> bool:
@@ -138,6 +138,7 @@ class Follower:
 
     async def _poll(self) -> None:
         begun = self._begun = _now()
+        self._unanswered = self._interrupted
         late, self._interrupted = self._interrupted or not self.fresh, True
         mine = self._mine if late else None
         serial = await self._cache.serial()

@@ -17,7 +17,7 @@ from app.cache.base import Cache
 from app.cache.memory import MemoryCache
 from app.cache.sql import connect as connect_cache
 from app.index import Index
-from app.index.follow import Follower
+from app.index.follow import SILENCE, Follower
 from app.index.known import PER_FILE, PER_PROJECT, Known
 from app.models import Change, Project
 from app.storage.base import Storage
@@ -202,6 +202,43 @@ class Hanging(MemoryCache):
         self.asked += 1
         await self.answers.wait()
         return await super().outline(name, filename)
+
+
+class GivenUp(Hanging):
+    """A cache that hangs, and whose questions are given up after a while."""
+
+    given_up = 0
+
+    async def serial(self) -> int:
+        """After longer than counts as silence."""
+        try:
+            async with asyncio.timeout(1.2 * SILENCE):
+                await self.answers.wait()
+        except TimeoutError:
+            self.given_up += 1
+            raise errors.CacheUnavailable from None
+        return await super().serial()
+
+
+async def test_a_cache_that_hangs_is_silent_until_it_speaks(storage: Storage) -> None:
+    """Also while a new question waits that nobody answers either: the last one had no answer."""
+    cache = GivenUp()
+    index = Index(storage, cache, refresh=POLL, stale=timedelta(minutes=1))
+    await index.reindex()
+    following = asyncio.create_task(index.follower.run())
+    while not index.follower.fresh:
+        await asyncio.sleep(0.01)
+    cache.answers.clear()
+    while not index.follower.silent:
+        await asyncio.sleep(0.01)
+    while cache.given_up < 3:
+        assert index.follower.silent
+        await asyncio.sleep(0.01)
+    cache.answers.set()
+    while index.follower.silent:
+        await asyncio.sleep(0.01)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_a_cache_that_hangs_holds_up_nothing_that_is_at_hand(
