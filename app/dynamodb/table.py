@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from ulid import ULID
 
 from app import aws, errors
-from app.dynamodb.failures import Failures, Refused
+from app.dynamodb.failures import Failures, Refused, Unanswered
 from app.dynamodb.keys import PART, REVISION, SORT, Item, Key, key_in, key_of
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class Table:
     async def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """The answer to one operation, which may be done twice."""
         pace = Pace(self.timeout)
+        refused: errors.Unavailable | None = None
         while True:
             try:
                 async with asyncio.timeout(max(pace.left, 0.001)):
@@ -120,13 +121,16 @@ class Table:
                     return answer
             except ClientError as error:
                 told = self.failures.refused(error)
-                refused: errors.Unavailable = told
+                refused = told
                 if told.absent and operation != "describe_table" and self._anew is not None:
                     await self._make_anew(pace.left, self._anew)
                 if not told.transient:
                     raise refused from None
             except aws.BROKEN as error:
-                refused = self.failures.unanswered(error)
+                cut_short = isinstance(error, TimeoutError)
+                # What the attempt before met tells more than that there was no time for this one.
+                if not (cut_short and isinstance(refused, Unanswered)):
+                    refused = self.failures.unanswered(error)
             if not await pace.pause():
                 raise refused from None
 

@@ -574,6 +574,18 @@ async def test_a_start_without_an_answer_is_one_line(url: str, proxy: FaultProxy
     assert "cannot be reached" in str(caught.value)
 
 
+async def test_an_attempt_cut_short_tells_what_the_one_before_met(
+    url: str, proxy: FaultProxy
+) -> None:
+    """That there was no time for another one is not what was wrong."""
+    proxy.plan = lambda request: Fault.SILENT if request.number else Fault.RESET
+    with pytest.raises(errors.CacheUnavailable, match="cannot be reached") as caught:
+        async with opened(url, proxy.url, timeout=2):
+            pass
+    assert len(proxy.seen) > 1
+    assert "in time" not in str(caught.value)
+
+
 async def test_a_table_on_its_way_out_is_waited_for(url: str, proxy: FaultProxy) -> None:
     """A table that is being removed is made anew once it is gone."""
     await make_table(url)

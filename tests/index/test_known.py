@@ -91,6 +91,14 @@ async def versions(index: Index) -> set[str]:
     return {file.version for file in (await index.project(NAME)).published}
 
 
+async def until_at_hand(index: Index) -> None:
+    """Return when the replica keeps the project: what it read before the news goes with them."""
+    serial = (await index.project(NAME)).serial
+    while (index.follower.seen or 0) < serial:
+        await asyncio.sleep(0.01)
+    await versions(index)
+
+
 async def until_stale(index: Index) -> None:
     """Return when the replica has noticed that it cannot follow."""
     while index.follower.fresh:
@@ -161,7 +169,7 @@ async def test_a_cache_that_fails_leaves_what_is_known_for_a_while(
     """Known projects are served though the cache is down; absence and the unknown are not told."""
     async with replica(storage, database) as index:
         file = (await index.publish(make(), ALICE)).file
-        await versions(index)
+        await until_at_hand(index)
         with pytest.raises(errors.ProjectNotFound):
             await index.project(NormalizedName("absent"))
         await asyncio.to_thread(break_cache, database)
