@@ -37,7 +37,12 @@ class Cache(Protocol):
     ``clear`` too. It is given under the same lock or transaction that makes the change
     visible: a reader that has seen serial *n* has missed nothing below *n*. Methods raise
     errors.CacheUnavailable when the cache cannot be asked.
+
+    ``indexed``: ``search`` is quick however many projects there are. Otherwise whoever has
+    the list of projects at hand looks through it instead.
     """
+
+    indexed: bool
 
     async def project(self, name: NormalizedName) -> Project | None:
         """The project with all its files (deleted ones too, in any order); one round trip.

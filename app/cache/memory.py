@@ -15,7 +15,7 @@ from app import errors
 from app.cache import newest
 from app.cache.base import NOTHING, Query
 from app.cache.builds import Builds, emptied
-from app.cache.match import matches
+from app.cache.match import matching
 from app.models import Change, File, Project, ProjectSummary
 
 
@@ -61,6 +61,8 @@ class _Known:
 class MemoryCache:
     """A Cache of dictionaries. No method awaits, so each is atomic."""
 
+    indexed = False
+
     def __init__(self) -> None:
         self._known: dict[NormalizedName, _Known] = {}
         self._changes: list[Change] = []
@@ -95,8 +97,8 @@ class MemoryCache:
         self, query: Query, *, after: str = "", limit: int | None = None
     ) -> Sequence[ProjectSummary]:
         lines = (self._known[name].line() for name in sorted(self._known) if name > after)
-        found = (line for line in lines if line is not None and matches(query, line))
-        return list(islice(found, limit))
+        present = (line for line in lines if line is not None)
+        return list(islice(filter(matching(query), present), limit))
 
     async def save(self, file: File, change: Change) -> int:
         known = self._known.get(file.project)

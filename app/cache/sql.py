@@ -34,7 +34,7 @@ from app.cache.base import NOTHING, Query
 from app.cache.builds import Builds
 from app.cache.database import Database
 from app.cache.engines import answering, opened
-from app.cache.match import matches
+from app.cache.match import matching
 from app.cache.options import SqlOptions
 from app.cache.schema import ERA, LAYOUT, files, history, layouts, meta, projects
 from app.cache.writing import Writing, writing
@@ -120,6 +120,8 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[SqlCach
 class SqlCache:
     """A Cache whose every write is one transaction. What was begun is finished, whoever waits."""
 
+    indexed = True
+
     def __init__(self, database: Database) -> None:
         self._database = database
         self._finished = Unbroken()
@@ -157,8 +159,7 @@ class SqlCache:
     ) -> Sequence[ProjectSummary]:
         if _askable(query):
             return await self._listed(_LINES.where(_matching(query)).limit(limit), after)
-        found = (line for line in await self.projects(after=after) if matches(query, line))
-        return list(islice(found, limit))
+        return list(islice(filter(matching(query), await self.projects(after=after)), limit))
 
     async def save(self, file: File, change: Change) -> int:
         return await self._write(writes.save, file, change)

@@ -69,7 +69,7 @@ class Index:
         self.history = History(cache)
         self.follower = Follower(cache, every=refresh)
         self._known = Known(cache, self.follower, memory=memory, stale=stale)
-        self._listed = Listed(cache, self._known)
+        self._listed = Listed(cache, self._known, self.follower)
         self.stale_limit = stale
         commits = Commits(storage, cache, self._told)
         self._commits = commits
@@ -121,8 +121,7 @@ class Index:
         self, query: Query, *, after: str = "", limit: int | None = None
     ) -> Sequence[ProjectSummary]:
         """The projects that match, by name. Raises errors.IndexNotReady."""
-        ask = partial(self._cache.search, query, after=after, limit=limit)
-        return await self._known.complete(ask)
+        return await self._listed.search(query, after, limit)
 
     async def file(self, name: NormalizedName, filename: str) -> File:
         """A published file, looked up through its project.

@@ -42,7 +42,7 @@ class Troubled(MemoryCache):
     forgetful = 0
     """So many answers come from an empty cache, which is complete again at once."""
     leaving = False
-    """The next list is read while the cache is being emptied."""
+    """The next list is read, or found to be still true, while the cache is being emptied."""
     silent = False
     """It answers nothing about a project."""
     dumb = False
@@ -71,6 +71,11 @@ class Troubled(MemoryCache):
         if self.leaving:
             await self.clear()
         return await super().projects(after=after, limit=limit)
+
+    async def shown_serial(self) -> int:
+        if self.leaving:
+            await self.clear()
+        return await super().shown_serial()
 
     async def save(self, file: File, change: Change) -> int:
         if self.dumb:

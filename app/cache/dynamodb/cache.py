@@ -20,7 +20,7 @@ from app.cache.builds import Builds
 from app.cache.dynamodb import reading, records, sweeping, writes
 from app.cache.dynamodb.records import META, UNKNOWN, Known, Meta
 from app.cache.dynamodb.writer import Writer
-from app.cache.match import matches
+from app.cache.match import matching
 from app.dynamodb.table import Pace, Table, both
 from app.models import Change, File, Project, ProjectSummary
 
@@ -33,6 +33,8 @@ class DynamoDBCache:
     The prefix of its items is remembered. What is found with an old one was true until the
     cache was cleared; what is not found is only answered once the prefix was looked up again.
     """
+
+    indexed = False
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -83,9 +85,11 @@ class DynamoDBCache:
     async def search(
         self, query: Query, *, after: str = "", limit: int | None = None
     ) -> Sequence[ProjectSummary]:
+        matches = matching(query)
+
         def wanted(known: Known) -> bool:
             line = _line(known)
-            return line is not None and matches(query, line)
+            return line is not None and matches(line)
 
         if limit == 0:
             return []

@@ -45,6 +45,8 @@ class _Begun:
 class RedisCache:
     """A Cache whose every write is one script. What was begun is finished, whoever waits."""
 
+    indexed = False
+
     def __init__(self, era: Era) -> None:
         self._era = era
         self._writer = Writer(era)

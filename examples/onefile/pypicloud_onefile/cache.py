@@ -79,6 +79,8 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[JsonLin
 class JsonLinesCache:
     """A Cache whose writes are lines. All work is done in one thread, a step after the other."""
 
+    indexed = False
+
     def __init__(self, lines: Lines, thread: ThreadPoolExecutor) -> None:
         self._lines = lines
         self._thread = thread
