@@ -1,37 +1,25 @@
-"""Passwords that everybody tries first: the patterns behind the lists of leaked ones.
+"""Passwords that everybody tries first: the most used ones, and the patterns behind them.
 
-A list of the thousand most used passwords is mostly some hundred words, each with digits or
-signs around it, with letters exchanged for digits, or repeated; and walks over the keyboard.
+These are mostly words and names, each with digits or signs around it, with letters exchanged
+for digits, or repeated; and walks over the keyboard.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 
-_LISTED = """
-    abc abcd access account admin administrator alexander america andrea andrew angel angela
-    anthony apple arsenal ashley august austin autumn baby bailey barcelona baseball basketball
-    batman beautiful blink blue bond boston brandon buster butterfly camaro change changeit
-    changeme changemenow charlie cheese chelsea chicken chocolate chris christ christian
-    computer cookie corvette cowboys dallas daniel database debian december default demo dennis
-    diamond donald dragon eagles elizabeth enter february ferrari flower football forever
-    freedom friday friends gandalf ginger golf google guest guitar hallo hammer hannah happy
-    harley heather hello helloworld hockey hunter iceman iloveu iloveyou internet jackson
-    january jasmine jennifer jessica jesus johnny jordan joshua july june justin killer ladies
-    letmein letmeinnow liverpool login london lovely loveme loveyou maggie manager march marina
-    martin master matrix matthew maverick maxwell mercedes merlin michael michelle midnight mine
-    mission monday monkey monster morgan mother mountain mustang mynoob naruto nicholas nicole
-    ninja november october oracle orange package packages pass passphrase passwd password
-    passwords patrick peanut pepper phoenix player please pokemon porsche princess private
-    public purple pypi pypicloud python qazwsx qwer qwert qwerty qwertz rachel ranger redsox
-    rock root samantha samsung scooter secret secrets security september server service shadow
-    silver slayer slipknot soccer spider spiderman spring starwars steelers steven stupid summer
-    sunday sunshine superman superuser swordfish system temp temporary test testing thomas
-    thunder thursday tiger tigger trustno trustnoi trustnoone tuesday upload user username
-    victoria wednesday welcome whatever william winner winter wizard xxx yamaha yankees zxcvbn
-    zxcvbnm
+_OURS = """
+    abc abcd account administrator autumn baby change changeit changemenow database debian
+    december demo february guest hallo helloworld january june kaffee letmeinnow login manager
+    march mynoob november october package packages passphrase passwd public pypi pypicloud
+    qwer qwertz secrets september service superuser system temporary trustnoi trustnoone upload
+    user xxx
 """
-_WORDS = frozenset(_LISTED.split())
+"""What those lists lack, and software like this one suggests."""
+_MOST_USED = 10_000
+_NAMES = ("male_names", "female_names", "surnames")
+_MOST_COMMON = 1_000
 _WALKS = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890123456789",
@@ -49,13 +37,24 @@ _WALK_LENGTH = 4
 
 
 def is_guessable(password: str, name: str = "") -> bool:
-    """Whether the password is among the first that a guesser tries, for this user too."""
+    """Whether the password is among the first that a guesser tries, for this user too.
+
+    Reads lists when it is first asked, and so belongs into a thread.
+    """
     folded = password.casefold()
     spellings = {folded, folded.translate(_LEET)}
     cores = {match[1] for text in spellings if (match := _AROUND.match(text))}
     cores |= {core.translate(_LEET) for core in cores}
-    words = _WORDS | {name.casefold()}
+    words = _words() | {name.casefold()}
     return any(_is_word(text, words) for text in cores | spellings) or _walks(folded)
+
+
+@cache
+def _words() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 10 MB, for few processes and seldom
+
+    listed = set(FREQUENCY_LISTS["passwords"][:_MOST_USED]) | set(_OURS.split())
+    return frozenset(listed.union(*(FREQUENCY_LISTS[kind][:_MOST_COMMON] for kind in _NAMES)))
 
 
 def _is_word(text: str, words: frozenset[str]) -> bool:

@@ -161,7 +161,7 @@ class Passwords:
 
     async def hash(self, password: str, name: str = "") -> str:
         """The argon2id hash of a new password; errors.InvalidPassword, errors.Busy."""
-        return await self._hash(self.check(password, name))
+        return await self._hash(await asyncio.to_thread(self.check, password, name))
 
     async def rehash(self, password: str) -> str:
         """The same for a password that is in use already, whatever today's rules say."""
