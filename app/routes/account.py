@@ -18,6 +18,7 @@ from app.routes import browsing
 from app.routes.browsing import Elsewhere, Form, VisitDep
 from app.routes.login import welcome
 from app.routes.recording import RecorderDep
+from app.routes.token_schemas import audited
 from app.routes.web.viewing import pages
 
 router = pages()
@@ -60,8 +61,7 @@ async def make_token(
         owner_stamp=visit.identity.stamp,
     )
     await ledger.tokens.add(token)
-    facts = {"projects": sorted(scope.projects), "permissions": sorted(scope.permissions)}
-    await record("token.create", f"token:{token.id}", after=facts)
+    await record("token.create", f"token:{token.id}", after=audited(token))
     return await _page(request, visit, ledger, access, made=text)
 
 
@@ -79,7 +79,7 @@ async def revoke_token(
     mine = token is not None and token.owner == visit.identity.actor.id
     if token is None or not mine or not await ledger.tokens.revoke(id):
         raise errors.TokenNotFound(id)
-    await record("token.revoke", f"token:{id}")
+    await record("token.revoke", f"token:{id}", before=audited(token))
     return browsing.go(request, PATH)
 
 

@@ -93,3 +93,18 @@ def _shown(token: Token) -> dict[str, Any]:
         "last_used": token.last_used,
         "parent": token.parent,
     }
+
+
+def audited(token: Token) -> dict[str, Any]:
+    """What the trail says of a token."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "owner": token.owner,
+        "permissions": sorted(token.scope.permissions),
+        "projects": sorted(token.scope.projects),
+        "creates": token.scope.creates,
+        "admin": token.scope.admin,
+        "networks": list(token.networks),
+        "expires": token.expires.isoformat(),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request, Response
 
@@ -25,7 +25,7 @@ from app.reports import client_address
 from app.routes.recording import RecorderDep
 from app.routes.router import Router
 from app.routes.schemas import FAILURES, NO_NUL
-from app.routes.token_schemas import MadeToken, TokenLine, TokenRequest
+from app.routes.token_schemas import MadeToken, TokenLine, TokenRequest, audited
 
 router = Router(prefix="/api/v1/tokens", tags=["tokens"], responses=FAILURES)
 
@@ -107,7 +107,7 @@ async def make_token(
     except errors.TokenNotFound:  # what it is made with was revoked meanwhile
         raise errors.Unauthenticated from None
     await _bind_those_that_came(scope, ledger, index)
-    await record("token.create", f"token:{token.id}", after=_facts(token))
+    await record("token.create", f"token:{token.id}", after=audited(token))
     response.headers["Cache-Control"] = "no-store"
     return MadeToken.made(token, text)
 
@@ -127,7 +127,7 @@ async def report_leak(
         token = await ledger.tokens.find(parsed.id)
         if token is not None and tokens.is_of(parsed, token):
             await ledger.tokens.revoke(token.id)
-            await record("token.leak", f"token:{token.id}", before=_facts(token))
+            await record("token.leak", f"token:{token.id}", before=audited(token))
 
 
 @router.delete("/{id}", status_code=204, summary="Revoke a token")
@@ -138,7 +138,7 @@ async def revoke_token(
     token = await _ruled(id, _person(identity, publishers=True), ledger)
     if not await ledger.tokens.revoke(token.id):
         raise errors.TokenNotFound(id)
-    await record("token.revoke", f"token:{token.id}", before=_facts(token))
+    await record("token.revoke", f"token:{token.id}", before=audited(token))
 
 
 @router.post(
@@ -180,7 +180,7 @@ async def rotate_token(
     if not await ledger.tokens.revoke(old.id):  # somebody was quicker
         await ledger.tokens.revoke(token.id)
         raise errors.TokenNotFound(id)
-    await record("token.rotate", f"token:{token.id}", before=_facts(old), after=_facts(token))
+    await record("token.rotate", f"token:{token.id}", before=audited(old), after=audited(token))
     response.headers["Cache-Control"] = "no-store"
     return MadeToken.made(token, text)
 
@@ -241,18 +241,3 @@ async def _bind_those_that_came(scope: Scope, ledger: LedgerDep, index: Index) -
             generation = await index.generation(project)
             if generation is not None:
                 await ledger.tokens.bind(project, generation)
-
-
-def _facts(token: Token) -> dict[str, Any]:
-    """What the trail says of a token."""
-    return {
-        "id": token.id,
-        "name": token.name,
-        "owner": token.owner,
-        "permissions": sorted(token.scope.permissions),
-        "projects": sorted(token.scope.projects),
-        "creates": token.scope.creates,
-        "admin": token.scope.admin,
-        "networks": list(token.networks),
-        "expires": token.expires.isoformat(),
-    }

@@ -22,7 +22,8 @@ FIRST_GUESSES = """
     password password1 Password123! p@ssw0rd P@$$w0rd2024 12345678 123456789012 87654321
     1234567890 11111111 000000000000 qwertyuiop qwertyuiop123 qwerty123456 1q2w3e4r5t6y
     1qaz2wsx3edc asdfghjkl abcdefghijkl abc123456789 iloveyou iloveyou1234 sunshine2024!
-    Welcome2025!! Andrew2024!! coffee-2026-2027 letmein12345 adminadmin admin-admin-1 changeme1234 trustno1trustno1
+    Welcome2025!! Andrew2024!! coffee-2026-2027 letmein12345
+    adminadmin admin-admin-1 changeme1234 trustno1trustno1
     monkeymonkey xxxxxxxxxxxx abababababab zxcvbnm12345 passwordpassword !!!!password!!!!
     Summer2026!!! dragon123456
 """
