@@ -112,10 +112,10 @@ async def upload(
         return deduced.form(form.content, name, settings.upload_profile, form.fields)
 
     try:
-        published = await take(request, uploader, desk, name=name, complete=complete)
-    except (errors.FileExists, errors.FilenameUsed) as taken:
-        return ErrorResponse(CONFLICT, str(taken))
-    return JSONResponse(_file(published.file, base), headers=_NO_STORE)
+        taken = await take(request, uploader, desk, name=name, complete=complete)
+    except (errors.FileExists, errors.FilenameUsed) as used:
+        return ErrorResponse(CONFLICT, str(used))
+    return JSONResponse(_file(taken.published.file, base), headers=_NO_STORE)
 
 
 @router.delete("/api/package/{project}/{filename}", include_in_schema=False)

@@ -31,10 +31,10 @@ from app.metrics import Meters
 from app.metrics.refusals import reason
 from app.models import Actor, Identity, Permission
 from app.reports import client_address, reporting
-from app.routes import xmlrpc
+from app.routes import aftermath, xmlrpc
 from app.routes.claims import ClaimsDep
 from app.routes.reading import ReaderDep
-from app.routes.recording import ANONYMOUS, Recorder, RecorderDep
+from app.routes.recording import ANONYMOUS, RecorderDep
 from app.routes.router import Router
 from app.routes.schemas import FAILURES, Failure
 from app.routes.trusted import Uploading, attested, publisher_of
@@ -77,7 +77,10 @@ _BODY = {
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     **{code: FAILURES[code] for code in (400, 401, 403, 503)},
-    200: {"description": "It is published, or was before.", "content": {"text/plain": {}}},
+    200: {
+        "description": "It is published, or was before; a warning may be told.",
+        "content": {"text/plain": {}},
+    },
     410: {"model": Failure, "description": "An action of former times."},
     413: {"model": Failure, "description": "The file or the form is too large."},
 }
@@ -127,13 +130,24 @@ async def get_desk(
 DeskDep = Annotated[Desk, Depends(get_desk)]
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an upload did; ``passed_over``: its project has a trusted publisher, which it is not."""
+
+    published: Published
+    passed_over: bool
+
+
 async def upload(request: Request, uploader: UploaderDep, desk: DeskDep) -> Response:
     """Publish one wheel or sdist; the same file again changes nothing and succeeds.
 
     Refusals say why in `message` and `code`, and in the reason phrase.
     """
-    await take(request, uploader, desk)
-    return Response("OK\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
+    taken = await take(request, uploader, desk)
+    said = "OK\n"
+    if taken.passed_over:
+        said += aftermath.PASSED_OVER.format(project=taken.published.file.project)
+    return Response(said, media_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
 async def take(
@@ -143,7 +157,7 @@ async def take(
     *,
     name: str | None = None,
     complete: Callable[[Form], Form] = lambda form: form,
-) -> Published:
+) -> Taken:
     """Publish what the request's form holds.
 
     ``name`` is the project where the URL names it; ``complete`` adds what forms of former times
@@ -181,9 +195,8 @@ async def take(
                 await _authorize(request, again, index, desk.ledger, said)
                 published = await index.publish(distribution, actor)
     await desk.claims.follow(published, trusted.publisher.id if trusted else None)
-    await record_published(desk.record, published)
-    count_published(meters, published)
-    return published
+    aside = await aftermath.tell(published, trusted, desk.ledger, desk.record, meters)
+    return Taken(published, aside)
 
 
 async def upload_or_call(
@@ -258,24 +271,6 @@ def counted(request: Request, actor: Actor) -> str:
     if actor == ANONYMOUS:
         return network_of(client_address(request))
     return f"{actor.kind}:{actor.id}"
-
-
-def count_published(meters: Meters, published: Published) -> None:
-    """An upload is counted, and its bytes where they are new."""
-    meters.count("uploads", "new" if published.new else "same").value += 1
-    if published.new:
-        meters.count("upload_bytes").value += published.file.size
-
-
-async def record_published(record: Recorder, published: Published) -> None:
-    """What an upload did, for the audit trail."""
-    file = published.file
-    if published.claimed:
-        generation = {"generation": file.generation}
-        await record.entry("project.claim", f"project:{file.project}", after=generation)
-    if published.new:
-        after = {"sha256": file.hashes.sha256, "size": file.size}
-        await record.entry("file.publish", f"file:{file.project}/{file.filename}", after=after)
 
 
 def _with_action(request: Request, form: Form) -> Form:

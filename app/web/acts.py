@@ -50,9 +50,13 @@ class ManageView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadedView:
-    """A file that is published; ``new``: it was not before."""
+    """A file that is published; ``new``: it was not before.
+
+    ``passed_over``: its project has a trusted publisher, which did not send it.
+    """
 
     filename: str
     sha256: str
     new: bool
+    passed_over: bool
     url: str

@@ -16,7 +16,7 @@ from app.index.claims import claim
 from app.index.commit import Commits
 from app.models import Actor
 from app.storage import file
-from tests.factories import form, make_wheel
+from tests.factories import Made, form, make_wheel
 from tests.routes.publishing import AUDIENCE, MINT, PUBLISHER, Index, made_settings, running
 from tests.servers import issuer as issuers
 from tests.servers.issuer import Issuer
@@ -60,6 +60,32 @@ def test_tp_2_a_build_gets_a_token_that_uploads(index: Index) -> None:
     files = index.admin.get("/api/v1/projects/spam").json()["files"]
     assert {file["uploader"] for file in files} == {f"publisher:{listed['id']}"}
     assert index.mint().status_code == 200
+
+
+def by_password(index: Index, made: Made) -> httpx.Response:
+    """Upload as the admin."""
+    name, version, *_ = made.filename.split("-")
+    files = {"content": (made.filename, made.content)}
+    return index.admin.post("/legacy/", data=form(made, name, version), files=files)
+
+
+def test_t19_who_publishes_beside_a_trusted_publisher_is_warned(index: Index) -> None:
+    """In the answer, in the trail, and for the bytes that are new alone."""
+    index.register().raise_for_status()
+    token = index.mint().json()["token"]
+    assert index.upload(token).text == "OK\n"
+    made = make_wheel("spam", "3.0")
+    warned = by_password(index, made)
+    assert warned.status_code == 200
+    first, second = warned.text.splitlines()
+    assert first == "OK"
+    assert second.startswith("Warning: spam has a trusted publisher, and this file did not come")
+    assert by_password(index, made).text == "OK\n"
+    entries = index.admin.get("/api/v1/audit", params={"action": "file.publish"}).json()["entries"]
+    passed = {one["target"].rpartition("/")[2]: one["after"].get("passed_over") for one in entries}
+    assert passed[made.filename] == "trusted publisher"
+    assert list(passed.values()).count(None) == 1
+    assert by_password(index, make_wheel("eggs")).text == "OK\n"
 
 
 def test_tp_5_the_token_uploads_to_its_project_and_nothing_else(index: Index) -> None:

@@ -12,6 +12,7 @@ from app.dependencies import (
     ChronicleDep,
     IndexDep,
     InspectorsDep,
+    LedgerDep,
     LimitsDep,
     SettingsDep,
     authorize,
@@ -19,16 +20,14 @@ from app.dependencies import (
 )
 from app.models import Permission
 from app.reports import IDENTITY
-from app.routes import browsing, showing
+from app.routes import aftermath, browsing, showing
 from app.routes.browsing import VisitDep
 from app.routes.claims import ClaimsDep
 from app.routes.recording import Recorder
 from app.routes.upload import (
-    count_published,
     counted,
     counting_refusals,
     noting_refusals,
-    record_published,
 )
 from app.routes.web.viewing import RootDep, pages
 from app.state import of as _state
@@ -48,11 +47,14 @@ class Checks:
     inspectors: InspectorsDep
     limits: LimitsDep
     claims: ClaimsDep
+    ledger: LedgerDep
 
 
-async def get_checks(inspectors: InspectorsDep, limits: LimitsDep, claims: ClaimsDep) -> Checks:
+async def get_checks(
+    inspectors: InspectorsDep, limits: LimitsDep, claims: ClaimsDep, ledger: LedgerDep
+) -> Checks:
     """All of it."""
-    return Checks(inspectors, limits, claims)
+    return Checks(inspectors, limits, claims, ledger)
 
 
 ChecksDep = Annotated[Checks, Depends(get_checks)]
@@ -109,13 +111,14 @@ async def upload(
             await authorize(request, again.identity, Permission.UPLOAD, name, generation)
             published = await index.publish(distribution, identity.actor)
     await checks.claims.follow(published, None)
-    count_published(meters, published)
-    await record_published(Recorder(index, chronicle, request, identity), published)
+    record = Recorder(index, chronicle, request, identity)
+    aside = await aftermath.tell(published, None, checks.ledger, record, meters)
     file = published.file
     view = UploadedView(
         filename=file.filename,
         sha256=file.hashes.sha256,
         new=published.new,
+        passed_over=aside,
         url=f"{root}/project/{file.project}/{file.version}/",
     )
     if showing.wants(request) == showing.JSON:
