@@ -171,6 +171,11 @@ def unused_since(token: Token) -> datetime:
     return token.last_used or token.created
 
 
+def ends(token: Token, unused_after: timedelta) -> datetime:
+    """When it stops to hold: it expires, or was not used for so long."""
+    return min(token.expires, unused_since(token) + unused_after)
+
+
 def _covers(scope: Scope, project: str, generation: str | None) -> bool:
     if "*" not in project and project in scope.projects:
         meant = scope.projects[project]

@@ -62,14 +62,16 @@ def list_tokens(
     with opening.one_line_errors():
         found = asyncio.run(_list(owner))
     if as_json:
-        typer.echo(json.dumps([shown(token) for token in found], indent=2))
+        typer.echo(
+            json.dumps([{**shown(one), "ends": _ends(one).isoformat()} for one in found], indent=2)
+        )
         return
     for token in found:
         owned = token.owner or f"publisher {token.publisher}"
         permissions, projects = sorted(token.scope.permissions), sorted(token.scope.projects)
         scope = f"{','.join(permissions)} {','.join(projects)}"
         used = f"used {token.last_used:%Y-%m-%d}" if token.last_used else "never used"
-        line = f"{token.id}  {owned}  {scope}  until {token.expires:%Y-%m-%d}  {used}  {token.name}"
+        line = f"{token.id}  {owned}  {scope}  {_until(token)}  {used}  {token.name}"
         typer.echo(line.rstrip())
 
 
@@ -84,6 +86,19 @@ def revoke(
     with opening.one_line_errors():
         for line in asyncio.run(_revoke(ids or [], owner)):
             typer.echo(line)
+
+
+def _until(token: Token) -> str:
+    """How long it holds, or since when it does not."""
+    ends = _ends(token)
+    if ends > datetime.now(UTC):
+        return f"until {token.expires:%Y-%m-%d}"
+    how = "expired" if ends == token.expires else "unused, refused since"
+    return f"{how} {ends:%Y-%m-%d}"
+
+
+def _ends(token: Token) -> datetime:
+    return tokens.ends(token, config.load().tokens.unused_after)
 
 
 def shown(token: Token) -> dict[str, Any]:

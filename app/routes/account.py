@@ -11,7 +11,13 @@ from app import errors
 from app.access import sessions, tokens
 from app.access.authentication import Proof
 from app.access.sessions import Visit
-from app.dependencies import AccessDep, AuthenticatorDep, LedgerDep, SettingsDep
+from app.dependencies import (
+    AccessDep,
+    AuthenticatorDep,
+    LedgerDep,
+    SettingsDep,
+    get_settings,
+)
 from app.models import Permission, Scope
 from app.reports import IDENTITY, client_address, reporting
 from app.routes import browsing
@@ -162,6 +168,7 @@ async def _page(
 ) -> Response:
     name = visit.identity.actor.id
     now = browsing.now()
+    unused_after = (await get_settings(request)).tokens.unused_after
     open_ones = [one for one in await ledger.sessions.of(name) if now - one.seen < sessions.IDLE]
     return browsing.page(
         request,
@@ -169,7 +176,8 @@ async def _page(
         status=status,
         user=name,
         csrf=visit.session.csrf,
-        tokens=await ledger.tokens.of(name),
+        tokens=[(one, tokens.ends(one, unused_after)) for one in await ledger.tokens.of(name)],
+        now=now,
         sessions=open_ones,
         own=visit.session.digest,
         password=hasattr(access, "set_password"),

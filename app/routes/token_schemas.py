@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.access.ledger import Token
-from app.access.tokens import MOST_NETWORKS, MOST_PROJECTS, NAME_LENGTH
+from app.access.tokens import MOST_NETWORKS, MOST_PROJECTS, NAME_LENGTH, ends
 from app.models import Permission
 
 _Text = Annotated[str, Field(max_length=200)]
@@ -58,12 +58,16 @@ class TokenLine(BaseModel):
     created: datetime
     expires: datetime
     last_used: datetime | None
+    ends: datetime = Field(
+        description="when it stops to hold: it expires, or was not used for too long; "
+        "one that has ended is refused, and may be revoked"
+    )
     parent: str | None = Field(description="the token that it was made with")
 
     @classmethod
-    def of(cls, token: Token) -> TokenLine:
+    def of(cls, token: Token, unused_after: timedelta) -> TokenLine:
         """The line of a token."""
-        return TokenLine(**_shown(token))
+        return TokenLine(**_shown(token, unused_after))
 
 
 class MadeToken(TokenLine):
@@ -72,12 +76,12 @@ class MadeToken(TokenLine):
     token: str
 
     @classmethod
-    def made(cls, token: Token, text: str) -> MadeToken:
+    def made(cls, token: Token, text: str, unused_after: timedelta) -> MadeToken:
         """What whoever asked for it gets."""
-        return cls(**_shown(token), token=text)
+        return cls(**_shown(token, unused_after), token=text)
 
 
-def _shown(token: Token) -> dict[str, Any]:
+def _shown(token: Token, unused_after: timedelta) -> dict[str, Any]:
     return {
         "id": token.id,
         "name": token.name,
@@ -91,6 +95,7 @@ def _shown(token: Token) -> dict[str, Any]:
         "created": token.created,
         "expires": token.expires,
         "last_used": token.last_used,
+        "ends": ends(token, unused_after),
         "parent": token.parent,
     }
 

@@ -47,6 +47,7 @@ _REPORT = {
 async def list_tokens(
     identity: IdentityDep,
     ledger: LedgerDep,
+    settings: SettingsDep,
     owner: Annotated[
         str,
         Query(
@@ -62,7 +63,7 @@ async def list_tokens(
         found = await ledger.tokens.of(None if owner == ALL else owner.lower())
     else:
         found = [one for one in await ledger.tokens.of(caller.actor.id) if _rules(caller, one)]
-    return [TokenLine.of(token) for token in found]
+    return [TokenLine.of(token, settings.tokens.unused_after) for token in found]
 
 
 @router.post("", status_code=201, summary="Make a token", dependencies=[Depends(get_proof)])
@@ -109,7 +110,7 @@ async def make_token(
     await _bind_those_that_came(scope, ledger, index)
     await record("token.create", f"token:{token.id}", after=audited(token))
     response.headers["Cache-Control"] = "no-store"
-    return MadeToken.made(token, text)
+    return MadeToken.made(token, text, settings.tokens.unused_after)
 
 
 @router.post("/leaked", status_code=204, summary="Report leaked tokens", openapi_extra=_REPORT)
@@ -182,7 +183,7 @@ async def rotate_token(
         raise errors.TokenNotFound(id)
     await record("token.rotate", f"token:{token.id}", before=audited(old), after=audited(token))
     response.headers["Cache-Control"] = "no-store"
-    return MadeToken.made(token, text)
+    return MadeToken.made(token, text, settings.tokens.unused_after)
 
 
 def _person(identity: Identity | None, *, publishers: bool = False) -> Identity:

@@ -56,6 +56,16 @@ def line(tmp_path: Path) -> TokenLine:
     return made
 
 
+def test_a_token_that_ended_is_marked(line: TokenLine) -> None:
+    """It was not used for as long as the setting says, or it expired."""
+    line.done("token", "create", "alice", "--permission", "read", "--days", "100")
+    assert "until 20" in line.done("token", "list")
+    line.environment["PYPICLOUD_TOKENS__UNUSED_AFTER"] = "0.001"
+    assert "unused, refused since 20" in line.done("token", "list")
+    (listed,) = json.loads(line.done("token", "list", "--json"))
+    assert listed["created"] < listed["ends"] < listed["expires"]
+
+
 def test_a_token_from_beginning_to_end(line: TokenLine) -> None:
     """Created, it is its owner with what was asked for; listed; revoked, it is gone."""
     text = line.done(

@@ -19,6 +19,7 @@ from app.access.ledger import Ledger, Token
 from app.models import Permission, Scope
 from tests.factories import form, make_wheel
 from tests.routes.site import ADMIN, Bearer, Site, site
+from tests.routes.test_web_acts import browsing
 
 DAY = timedelta(days=1)
 
@@ -218,6 +219,33 @@ def test_aut_7_a_token_that_holds_no_more_says_why(
     assert says in answer.json()["message"]
 
 
+@pytest.mark.parametrize(
+    ("days", "lifetime", "ended"),
+    [
+        (10, 30, None),
+        (91, 200, "not used for too long, refused since"),
+        (60, 30, "expired on"),
+    ],
+    ids=["holds", "unused", "expired"],
+)
+def test_a_token_that_ended_is_marked(
+    place: Site, days: int, lifetime: int, ended: str | None
+) -> None:
+    """Where tokens are listed, by the API and on the page of the account."""
+    created = datetime.now(UTC) - days * DAY
+    token, _ = owned(place, created=created, lifetime=lifetime * DAY, name=f"of {days} days")
+    lines = place.ask("GET", "/api/v1/tokens", auth=ALICE).json()
+    (line,) = [one for one in lines if one["id"] == token.id]
+    ends = datetime.fromisoformat(line["ends"])
+    assert abs(ends - (created + min(lifetime, 90) * DAY)) < timedelta(seconds=1)
+    assert (ends < datetime.now(UTC)) == bool(ended)
+    with browsing(place, ALICE) as browser:
+        page = browser.get("/account").text
+    row = page[page.index(f"of {days} days") :].partition("</li>")[0]
+    assert (ended or "until") in row
+    assert str(ends.date() if ended else token.expires.date()) in row
+
+
 def test_a_token_used_lately_holds(place: Site) -> None:
     """The days without use count from the last one."""
     then = datetime.now(UTC)
@@ -398,7 +426,7 @@ def test_a_token_is_made_anew(place: Site) -> None:
     answer = place.ask("POST", f"/api/v1/tokens/{old['id']}/rotate", auth=ALICE)
     assert answer.status_code == 201
     new = answer.json()
-    changing = ("id", "token", "created", "expires")
+    changing = ("id", "token", "created", "expires", "ends")
     assert {k: v for k, v in new.items() if k not in changing} == {
         k: v for k, v in old.items() if k not in changing
     }
