@@ -293,6 +293,20 @@ async def test_a_store_that_wants_a_pause_gets_it(store: SmallStore) -> None:
     assert len(store.asked) == 4
 
 
+async def test_xml_of_ours_that_changed_on_its_way_is_sent_again() -> None:
+    """A store that finds it malformed got something else than was sent."""
+    server = servers.seaweed()
+    with between(urlsplit(server.endpoint_url).port or 0) as proxy:
+        options = {**server.options, "endpoint_url": proxy.url}
+        async with s3.connect(f"s3://packages/{ULID()}", options) as storage:
+            await put(storage, "a", b"content")
+            await put(storage, "b", b"content")
+            proxy.plan = rule = Rule(Fault.SPOILED, times=1)
+            await storage.delete_many(["a", "b"])
+            assert rule.hits == 1
+            assert [stored.key async for stored in storage.scan("")] == []
+
+
 async def test_trap_retries_that_take_ages() -> None:
     """A store that swallows everything, and one that is gone, are given up soon."""
     server = servers.seaweed()

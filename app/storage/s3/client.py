@@ -12,7 +12,7 @@ import aiohttp
 from botocore.exceptions import ClientError
 
 from app.storage.options.s3 import S3Options
-from app.storage.s3.failures import attempts, status, translated
+from app.storage.s3.failures import attempts, code, status, translated
 
 SLOWEST = 2**16
 """Bytes a second: an upload that is slower counts as stuck."""
@@ -42,7 +42,10 @@ class Client:
                 return await self._patiently(operation, parameters)
 
     async def _patiently(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Ask again where the SDK does not: an error's body broke off, or it was a 429."""
+        """Ask again where the SDK does not.
+
+        An error's body broke off, it was a 429, or our XML changed on its way.
+        """
         tried = 0
         while True:
             try:
@@ -53,7 +56,8 @@ class Client:
                     raise
             except ClientError as error:
                 tried += attempts(error)
-                if status(error) != 429 or tried >= self.options.attempts:
+                again = status(error) == 429 or code(error) == "MalformedXML"
+                if not again or tried >= self.options.attempts:
                     raise
                 await asyncio.sleep(random.uniform(0, min(2**tried, LONGEST_PAUSE)))  # noqa: S311
 

@@ -16,7 +16,7 @@ class Refused(errors.StorageUnavailable):
     def __init__(self, error: ClientError) -> None:
         told = error.response.get("Error", {})
         answer = error.response.get("ResponseMetadata", {})
-        self.code = str(told.get("Code", ""))
+        self.code = code(error)
         self.status = status(error)
         self.headers: dict[str, str] = answer.get("HTTPHeaders", {})
         self.region: str | None = told.get("Region") or self.headers.get("x-amz-bucket-region")
@@ -37,6 +37,11 @@ class Refused(errors.StorageUnavailable):
 def status(error: ClientError) -> int:
     """Of an answer that is an error; 0 where there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def code(error: ClientError) -> str:
+    """S3's word for what is wrong."""
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def attempts(error: ClientError) -> int:
