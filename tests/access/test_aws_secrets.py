@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from app.access.aws_secrets import connect
 from app.access.aws_secrets.document import book_of, document_of
 from app.access.base import UNBOUND, Access, EditableAccess
 from app.access.kept import KeptAccess
+from app.access.passwords import Passwords
 from app.models import Permission
 from app.testing.access import HASH, PASSWORD, READERS, AccessContract, ReadingContract
 from tests.access.conftest import CHEAP
@@ -146,13 +148,15 @@ async def test_what_is_not_understood_stays(legacy: str) -> None:
         await access.set_disabled("bob", True)
         await access.bind(FLASK, "g1")
         await access.grant(FLASK, "g0", "user:ada", frozenset({MANAGE}))
+    mark = hashlib.sha256(HASH.encode()).hexdigest()[:16]
+    number = int(mark[:12], 16)
     assert secrets.document(legacy) == {
         "users": {"ada": HASH, "a b": HASH, "Eve": HASH, "eve": HASH},
         "groups": {"ops": ["ada", "bob"], "everyone": ["bob"]},
         "admins": ["ada"],
         "pending_users": {"cid": HASH},
         "disabled_users": {"bob": HASH},
-        "versions": {"bob": 2},
+        "versions": {"bob": {"version": number + 1, "of": mark}},
         "allow_registration": True,
         "packages": {
             "flask": {
@@ -189,6 +193,39 @@ async def test_what_was_proved_ends_with_the_password_and_with_being_disabled(
             await asyncio.sleep(0.1)
 
 
+async def test_what_was_proved_ends_with_a_hash_that_somebody_else_wrote(secret: str) -> None:
+    """Also where the version of the user stands there from before; ours of the same does not."""
+    async with opened(secret) as access:
+        await access.add_user("ada", PASSWORD)
+        await access.set_password("ada", "quite another passphrase")
+        seen = [await version_of(access, "ada")]
+    for hashed in (HASH, await Passwords().hash("a third fine passphrase")):
+        document = secrets.document(secret)
+        document["users"]["ada"] = hashed
+        secrets.ask("PutSecretValue", SecretId=secret, SecretString=json.dumps(document))
+        async with opened(secret) as access:
+            seen.append(await version_of(access, "ada"))
+            await access.set_admin("ada", True)
+            assert await version_of(access, "ada") == seen[-1]
+    assert len(set(seen)) == 3
+
+
+async def test_a_hash_made_anew_ends_nothing_that_was_proved(secret: str) -> None:
+    """It is of the same password."""
+    former = json.dumps({"users": {"ada": _SHA512}})
+    secrets.ask("CreateSecret", Name=secret, SecretString=former)
+    async with opened(secret) as access:
+        before = await version_of(access, "ada")
+        identity = await access.identify("ada", "secret")
+        assert identity is not None
+        async with asyncio.timeout(60):
+            while secrets.document(secret)["users"]["ada"] == _SHA512:
+                await asyncio.sleep(0.1)
+        assert await version_of(access, "ada") == before == identity.version
+    async with opened(secret) as access:
+        assert await version_of(access, "ada") == before
+
+
 async def version_of(access: EditableAccess, name: str) -> str:
     """What changes with the password."""
     found = await access.known(name)
@@ -215,7 +252,8 @@ def test_a_book_is_what_was_written_of_it() -> None:
         '{"groups": {"ops": "ada"}}',
         '{"groups": {"ops": [7]}}',
         '{"admins": "ada"}',
-        '{"versions": {"ada": "2"}}',
+        '{"versions": {"ada": 2}}',
+        '{"versions": {"ada": {"version": "2"}}}',
         '{"packages": {"flask": []}}',
         '{"packages": {"flask": {"users": {"ada": "read"}}}}',
         '{"packages": {"flask": {"generation": 7}}}',

@@ -1,13 +1,15 @@
 """The JSON document in the secret, in the shape of PyPICloud 1, and the book that it is. Pure.
 
 What that shape has no place for is under names that PyPICloud 1 passes over: users who are
-disabled, the versions of passwords, and the generation that grants are bound to. What we cannot
-make sense of (a name outside our grammar, two that differ in case, keys of somebody else's) counts
-for nothing and is written back as it was.
+disabled, the versions of passwords, and the generation that grants are bound to. A version stands
+beside the mark of the hash that it is of: a hash that somebody else wrote has another one. What
+we cannot make sense of (a name outside our grammar, two that differ in case, keys of somebody
+else's) counts for nothing and is written back as it was.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,8 +22,6 @@ from app.access.book import Book, Person, Where
 from app.access.principals import AUTHENTICATED, EVERYONE, is_name
 from app.models import Permission
 
-FIRST = 1
-"""The version that stands for nothing, of a password that was never changed."""
 UNUSABLE = "!"
 """In place of the hash of somebody who has no password here."""
 OURS = ("disabled_users", "versions")
@@ -58,16 +58,14 @@ def book_of(document: Document) -> Book:
     pending = _spelled(_hashes(document, "pending_users"), _name)
     disabled = _spelled(_hashes(document, "disabled_users"), _name)
     admins = {name.lower() for name in _texts(document.get("admins", []), "admins")}
-    versions = _spelled(_mapping(document, "versions"), _name)
-    if not all(isinstance(one, int) for one in versions.values()):
-        raise NotInShape("versions")
+    versions = _spelled(_versions(document), _name)
     hashes = {**users, **pending, **disabled}
     return Book(
         users={
             name: Person(
                 name=name,
                 password=None if hashed == UNUSABLE else hashed,
-                version=versions.get(name, FIRST),
+                version=_version(hashed, versions.get(name)),
                 admin=name in admins,
                 disabled=name in disabled,
                 pending=name in pending,
@@ -93,7 +91,11 @@ def document_of(book: Book, before: Document) -> Document:
         "users": {one.name: _kept(one) for one in people if not one.shut},
         "pending_users": {one.name: _kept(one) for one in people if one.pending},
         "disabled_users": {one.name: _kept(one) for one in people if one.disabled},
-        "versions": {one.name: one.version for one in people if one.version != FIRST},
+        "versions": {
+            one.name: {"version": one.version, "of": _mark(hashed)}
+            for one in people
+            if one.version != _number(hashed := _kept(one))
+        },
         "groups": {group: sorted(members) for group, members in book.groups.items()},
         "packages": {project: _package(bound) for project, bound in packages.items()},
     }
@@ -212,6 +214,31 @@ def _project(key: str) -> str | None:
         return names.normalize(key)
     except errors.InvalidName:
         return None
+
+
+def _versions(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    found = _mapping(document, "versions")
+    for noted in found.values():
+        if not isinstance(noted, dict) or not isinstance(noted.get("version"), int):
+            raise NotInShape("versions")
+    return found
+
+
+def _version(hashed: str, noted: Mapping[str, Any] | None) -> int:
+    """The version of a password: what we noted of this very hash, else one of its own."""
+    if noted is None or noted.get("of") != _mark(hashed):
+        return _number(hashed)
+    version: int = noted["version"]
+    return version
+
+
+def _number(hashed: str) -> int:
+    """Exact in JSON, whoever reads it."""
+    return int(_mark(hashed)[:12], 16)
+
+
+def _mark(hashed: str) -> str:
+    return hashlib.sha256(hashed.encode()).hexdigest()[:16]
 
 
 def _kept(person: Person) -> str:
