@@ -6,7 +6,8 @@ Ledger beside them; ``users()``, ``user(name)`` and ``groups()``, as EditableAcc
 list what cannot be edited. In a chain (access.chain), where the option ``strangers`` asks to
 take the names of users and groups that another backend knows, ``defines(name)`` says whether
 a user is known here, let in or not, and ``memberships(name)`` which groups here list somebody
-whom another backend knows. ``edition()`` is another text after every change, whoever made it;
+whom another backend knows, and ``spend()`` costs what a wrong password costs (``hashes`` tells
+that this is a hash). ``edition()`` is another text after every change, whoever made it;
 None where that cannot be told now.
 """
 

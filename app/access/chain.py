@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -73,7 +73,10 @@ class Chain:
     async def identify(self, username: str, password: str) -> Identity | None:
         # One member alone hashes, so that nobody costs what somebody costs.
         deciding = await self._deciding(username)
-        return await self._with_groups(deciding, await deciding.identify(username, password))
+        identity = await deciding.identify(username, password)
+        if identity is None:
+            await self._level(deciding, username)
+        return await self._with_groups(deciding, identity)
 
     async def known(self, username: str) -> Identity | None:
         deciding = await self._deciding(username)
@@ -153,6 +156,23 @@ class Chain:
             if await defines(member, name):
                 return member
         return self._members[-1]
+
+    async def _level(self, deciding: Access, name: str) -> None:
+        """Spend what a refusal by the other members would have: its time tells who knows whom.
+
+        A member that cannot be asked has nothing to spend.
+        """
+        hashed = getattr(deciding, "hashes", False)
+        later = False
+        for member in self._members:
+            with suppress(errors.AccessUnavailable, errors.Busy):
+                if later:
+                    await defines(member, name)
+                if member is not deciding and not (hashed and getattr(member, "hashes", False)):
+                    hashed = hashed or getattr(member, "hashes", False)
+                    if hasattr(member, "spend"):
+                        await member.spend()
+            later = later or member is deciding
 
     async def _with_groups(self, deciding: Access, identity: Identity | None) -> Identity | None:
         """The identity with the groups that the other members put it into.

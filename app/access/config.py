@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -59,6 +60,9 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[ConfigA
 class ConfigAccess:
     """An Access over a file. A change that breaks it is logged, and what was before holds."""
 
+    hashes = True
+    """A refusal costs a hash."""
+
     def __init__(
         self, path: Path, passwords: Passwords, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
@@ -77,6 +81,10 @@ class ConfigAccess:
         if not await self._passwords.verify(account.password, password, stamp=account.name):
             return None
         return _identity(reading, account)
+
+    async def spend(self) -> None:
+        """Cost what a wrong password costs."""
+        await self._passwords.verify(None, secrets.token_hex(16), stamp=secrets.token_hex(8))
 
     async def known(self, username: str) -> Identity | None:
         reading = await self._now()

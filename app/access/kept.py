@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -51,6 +52,9 @@ class KeptAccess:
 
     origin = "the users' own backend"
 
+    hashes = True
+    """A refusal costs a hash."""
+
     def __init__(
         self,
         keeper: Keeper,
@@ -76,6 +80,10 @@ class KeptAccess:
         if person.password is not None and self._passwords.outdated(person.password):
             await self._renew(person.name, person.password, password)
         return _identity(book, person)
+
+    async def spend(self) -> None:
+        """Cost what a wrong password costs."""
+        await self._passwords.verify(None, secrets.token_hex(16), stamp=secrets.token_hex(8))
 
     async def known(self, username: str) -> Identity | None:
         book = await self._keeper.book()

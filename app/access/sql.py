@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -66,6 +67,9 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[SqlAcce
 class SqlAccess:
     """An EditableAccess over SQL. Every question reads the database, argon2 alone is remembered."""
 
+    hashes = True
+    """A refusal costs a hash."""
+
     def __init__(
         self, database: Database, passwords: Passwords, *, strangers: bool = False
     ) -> None:
@@ -85,6 +89,10 @@ class SqlAccess:
         if self._passwords.outdated(account.password):
             await self._renew(account, password)
         return _identity(rows)
+
+    async def spend(self) -> None:
+        """Cost what a wrong password costs."""
+        await self._passwords.verify(None, secrets.token_hex(16), stamp=secrets.token_hex(8))
 
     async def known(self, username: str) -> Identity | None:
         rows = await self._somebody(username)

@@ -19,6 +19,10 @@ from app.access.sql import SqlAccess, connect
 from app.models import Identity, Permission
 from app.testing.access import HASH, OTHER, PASSWORD, AccessContract
 from tests.access.conftest import CHEAP
+from tests.access.test_ldap import OPTIONS as DIRECTORY
+from tests.access.test_ldap import counting
+from tests.access.test_remote import OPTIONS as REMOTE
+from tests.servers import acl
 
 FLASK = NormalizedName("flask")
 READ, UPLOAD = Permission.READ, Permission.UPLOAD
@@ -210,6 +214,43 @@ async def test_aut_5_in_a_chain_nobody_costs_what_somebody_costs(
             costs.append(dict(computed))
         assert len(costs[0]) == 2
         assert costs == costs[:1] * 5
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["database last", "database first"])
+async def test_aut_5_a_directory_and_a_server_cost_the_same_whoever_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    """Known to the directory, to the access server, to the database, to none: one bind, one
+    question, one hash."""
+    verify, hashed = hashes.verify, Counter[str]()
+
+    def counting_hashes(hash: str, password: bytes) -> bool:
+        hashed["hashes"] += 1
+        return verify(hash, password)
+
+    monkeypatch.setattr(hashes, "verify", counting_hashes)
+    async with acl.serving() as server:
+        server.users["carol"] = (False, [])
+        with counting() as (directory, seen):
+            database = f"sqlite+aiosqlite:///{tmp_path}/access.db"
+            options = {
+                directory: {**DIRECTORY, "cache": "1 ms"},
+                server.url: REMOTE,
+                database: CHEAP,
+            }
+            urls = [directory, server.url, database][::order]
+            async with chain.connect(urls, lambda url: options[url]) as access:
+                assert isinstance(access, EditableChain)
+                await access.add_user("bob-here", PASSWORD)
+                costs = set()
+                for name in ("alice", "carol", "bob-here", "nobody"):
+                    hashed.clear()
+                    seen.clear()
+                    server.asked.clear()
+                    assert await access.identify(name, "another passphrase") is None
+                    proved = sum(one.target.endswith("/verify") for one in server.asked)
+                    costs.add((hashed["hashes"], len(seen), proved, len(server.asked)))
+    assert costs == {(1, 2, 1, 2)}
 
 
 class TestChain(AccessContract):

@@ -87,6 +87,10 @@ class LdapAccess:
         self._verified.add(self._verified.key(name, found.dn, encoded))
         return _of(found)
 
+    async def spend(self) -> None:
+        """Cost what a wrong password costs."""
+        await self._proved(self._nobody(), secrets.token_hex(16))
+
     async def known(self, username: str) -> Identity | None:
         if not is_name(username):
             return None

@@ -8,6 +8,7 @@ setting. What comes back is believed only in the shape that it must have.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -52,6 +53,11 @@ class RemoteAccess:
             self._verified.add(key)
         groups, admin = await _all(self._groups_of(name), self._is_admin(name))
         return _identity(name, groups, admin=admin)
+
+    async def spend(self) -> None:
+        """Cost what a wrong password costs."""
+        nobody = {"username": f"nobody-{secrets.token_hex(8)}", "password": secrets.token_hex(16)}
+        await self._server.ask(self._options.verify, nobody)
 
     async def known(self, username: str) -> Identity | None:
         if not is_name(username):
