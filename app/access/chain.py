@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 
 from app import errors, plugins
 from app.access.base import Access, Account, EditableAccess, Grants, People, User, origin
-from app.access.principals import is_name, principal
+from app.access.principals import folded, is_name, principal
 from app.models import Identity, Permission
 
 log = logging.getLogger(__name__)
@@ -275,10 +275,10 @@ class EditableChain(Chain):
         return cast(EditableAccess, member)
 
     async def _must_edit_group(self, name: str) -> None:
-        if name.lower() in await self._first.groups():
+        if folded(name) in await self._first.groups():
             return
         for member in self._members:
-            if hasattr(member, "groups") and name.lower() in await member.groups():
+            if hasattr(member, "groups") and folded(name) in await member.groups():
                 raise errors.NotEditable(origin(member))
         raise errors.GroupNotFound(name)
 

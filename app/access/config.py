@@ -19,7 +19,7 @@ from app import errors
 from app.access import written
 from app.access.base import UNBOUND, Account, Grants, People, User
 from app.access.passwords import Passwords
-from app.access.principals import AUTHENTICATED
+from app.access.principals import AUTHENTICATED, folded
 from app.models import Actor, Identity
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class ConfigAccess:
 
     async def identify(self, username: str, password: str) -> Identity | None:
         reading = await self._now()
-        account = reading.accounts.get(username.lower())
+        account = reading.accounts.get(folded(username))
         if account is None or account.disabled:
             await self._passwords.verify(None, password, stamp=username[:64])
             return None
@@ -88,12 +88,12 @@ class ConfigAccess:
 
     async def known(self, username: str) -> Identity | None:
         reading = await self._now()
-        account = reading.accounts.get(username.lower())
+        account = reading.accounts.get(folded(username))
         return None if account is None or account.disabled else _identity(reading, account)
 
     async def memberships(self, username: str) -> frozenset[str]:
         """The groups that list somebody whom another backend knows."""
-        return _groups(await self._now(), username.lower())
+        return _groups(await self._now(), folded(username))
 
     async def grants(self, project: NormalizedName, generation: str | None) -> Grants:
         return (await self._now()).people.grants.get((project, UNBOUND), {})
@@ -112,7 +112,7 @@ class ConfigAccess:
     async def user(self, name: str) -> User | None:
         """One user of the file."""
         reading = await self._now()
-        account = reading.accounts.get(name.lower())
+        account = reading.accounts.get(folded(name))
         return None if account is None else _user(reading, account)
 
     async def groups(self) -> Mapping[str, frozenset[str]]:

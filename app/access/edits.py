@@ -15,6 +15,7 @@ from ulid import ULID
 from app import errors
 from app.access import tables
 from app.access.base import UNBOUND
+from app.access.principals import is_name
 from app.models import Permission
 from app.sql.database import AnyRow
 
@@ -183,10 +184,14 @@ def user(connection: Connection, name: str) -> AnyRow:
 
 
 def _find(connection: Connection, name: str) -> AnyRow | None:
+    if not is_name(name):  # signs that are not ASCII may have an ASCII one as lower case
+        return None
     return connection.execute(select(tables.users).where(_users.name == name.lower())).one_or_none()
 
 
 def _has_group(connection: Connection, name: str) -> bool:
+    if not is_name(name):
+        return False
     return connection.execute(select(_groups.name).where(_groups.name == name)).first() is not None
 
 

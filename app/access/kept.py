@@ -18,7 +18,7 @@ from app.access.book import Book, Person
 from app.access.hashes import is_hash
 from app.access.passwords import Passwords
 from app.access.people import normalized
-from app.access.principals import AUTHENTICATED, group_name, is_name, user_name
+from app.access.principals import AUTHENTICATED, folded, group_name, is_name, user_name
 from app.access.principals import principal as principal_of
 from app.models import Actor, Identity, Permission
 
@@ -94,7 +94,7 @@ class KeptAccess:
         """The groups that somebody is in whom another backend knows."""
         if not is_name(username):
             return frozenset()
-        book, name = await self._keeper.book(), username.lower()
+        book, name = await self._keeper.book(), folded(username)
         # Groups of a user of ours are not those of another backend's of the same name.
         return frozenset() if name in book.users else frozenset(book.groups_of(name))
 
@@ -137,7 +137,7 @@ class KeptAccess:
         await self._set(name, pending=False)
 
     async def delete_user(self, name: str) -> None:
-        await self._keeper.change(partial(books.delete_user, name=name.lower()))
+        await self._keeper.change(partial(books.delete_user, name=folded(name)))
 
     async def groups(self) -> Mapping[str, frozenset[str]]:
         return dict((await self._keeper.book()).groups)
@@ -146,13 +146,13 @@ class KeptAccess:
         await self._keeper.change(partial(books.add_group, name=group_name(name)))
 
     async def delete_group(self, name: str) -> None:
-        await self._keeper.change(partial(books.delete_group, name=name.lower()))
+        await self._keeper.change(partial(books.delete_group, name=folded(name)))
 
     async def set_member(self, group: str, user: str, member: bool) -> None:
-        name = user_name(user) if self._strangers else user.lower()
+        name = user_name(user) if self._strangers else folded(user)
         strangers = self._strangers
         await self._keeper.change(
-            lambda book: books.set_member(book, group.lower(), name, member, strangers=strangers)
+            lambda book: books.set_member(book, folded(group), name, member, strangers=strangers)
         )
 
     async def grant(
@@ -185,7 +185,7 @@ class KeptAccess:
 
     async def _set(self, name: str, *, anew: bool = False, **values: object) -> None:
         await self._keeper.change(
-            lambda book: books.set_user(book, name.lower(), anew=anew, **values)
+            lambda book: books.set_user(book, folded(name), anew=anew, **values)
         )
 
     async def _renew(self, name: str, before: str, password: str) -> None:

@@ -22,6 +22,11 @@ def is_name(text: str) -> bool:
     return _NAME.match(text) is not None
 
 
+def folded(text: str) -> str:
+    """The one spelling of what may be a name; anything else as it is, and so nobody's."""
+    return text.lower() if is_name(text) else text
+
+
 def user_name(text: str) -> str:
     """The one spelling of a user's name; errors.InvalidName for what cannot be one."""
     if not is_name(text):

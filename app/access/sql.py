@@ -21,7 +21,7 @@ from app.access.ledger import Ledger
 from app.access.ledger_sql import SqlLedger
 from app.access.passwords import Passwords
 from app.access.people import normalized
-from app.access.principals import AUTHENTICATED, group_name, is_name, user_name
+from app.access.principals import AUTHENTICATED, folded, group_name, is_name, user_name
 from app.access.principals import principal as principal_of
 from app.models import Actor, Identity, Permission
 from app.sql.database import AnyRow
@@ -163,14 +163,14 @@ class SqlAccess:
         await self._edit(partial(edits.add_group, name=group_name(name)))
 
     async def delete_group(self, name: str) -> None:
-        await self._edit(partial(edits.delete_group, name=name.lower()))
+        await self._edit(partial(edits.delete_group, name=folded(name)))
 
     async def set_member(self, group: str, user: str, member: bool) -> None:
         await self._edit(
             partial(
                 edits.set_member,
-                group=group.lower(),
-                name=user_name(user) if self._strangers else user.lower(),
+                group=folded(group),
+                name=user_name(user) if self._strangers else folded(user),
                 member=member,
                 strangers=self._strangers,
             )

@@ -11,6 +11,7 @@ from app.testing.access.coming import Coming
 from app.testing.access.crowds import Crowds
 from app.testing.access.grants import Grants
 from app.testing.access.groups import Groups
+from app.testing.access.hostile import Hostile
 from app.testing.access.nouns import (
     CROWD,
     FLASK,
@@ -42,5 +43,5 @@ __all__ = [
 ]
 
 
-class AccessContract(Users, Groups, Grants, Coming, Crowds):
+class AccessContract(Users, Groups, Grants, Coming, Crowds, Hostile):
     """What every editable access backend promises."""
