@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,7 +17,8 @@ from packaging.utils import NormalizedName
 
 from app import errors, plugins
 from app.access.base import Access, Account, EditableAccess, Grants, People, User, origin
-from app.access.principals import folded, is_name, principal
+from app.access.levelling import defines, level
+from app.access.principals import folded, principal
 from app.models import Identity, Permission
 
 log = logging.getLogger(__name__)
@@ -50,17 +51,6 @@ def chained(members: Sequence[Access]) -> Chain:
     return EditableChain(members) if editable else Chain(members)
 
 
-async def defines(member: Access, name: str) -> bool:
-    """Whether a backend knows a user, let in or not."""
-    if not is_name(name):
-        return False
-    if hasattr(member, "defines"):
-        return bool(await member.defines(name))
-    if hasattr(member, "user"):
-        return await member.user(name) is not None
-    return await member.known(name) is not None
-
-
 class Chain:
     """An Access over others. Methods raise what the members raise."""
 
@@ -75,7 +65,7 @@ class Chain:
         deciding = await self._deciding(username)
         identity = await deciding.identify(username, password)
         if identity is None:
-            await self._level(deciding, username)
+            await level(self._members, deciding, username)
         return await self._with_groups(deciding, identity)
 
     async def known(self, username: str) -> Identity | None:
@@ -156,23 +146,6 @@ class Chain:
             if await defines(member, name):
                 return member
         return self._members[-1]
-
-    async def _level(self, deciding: Access, name: str) -> None:
-        """Spend what a refusal by the other members would have: its time tells who knows whom.
-
-        A member that cannot be asked has nothing to spend.
-        """
-        hashed = getattr(deciding, "hashes", False)
-        later = False
-        for member in self._members:
-            with suppress(errors.AccessUnavailable, errors.Busy):
-                if later:
-                    await defines(member, name)
-                if member is not deciding and not (hashed and getattr(member, "hashes", False)):
-                    hashed = hashed or getattr(member, "hashes", False)
-                    if hasattr(member, "spend"):
-                        await member.spend()
-            later = later or member is deciding
 
     async def _with_groups(self, deciding: Access, identity: Identity | None) -> Identity | None:
         """The identity with the groups that the other members put it into.

@@ -46,9 +46,17 @@ def digest(secret: str) -> str:
 
 
 def begin(
-    identity: Identity, now: datetime, *, address: str = "", agent: str = ""
+    identity: Identity,
+    now: datetime,
+    *,
+    proved: datetime | None = None,
+    address: str = "",
+    agent: str = "",
 ) -> tuple[Session, str]:
-    """A new session of somebody who proved who they are, and the secret for the cookie."""
+    """A new session of somebody who proved who they are, and the secret for the cookie.
+
+    ``proved`` is when they did, if that was not now.
+    """
     secret = secrets.token_urlsafe(32)
     session = Session(
         digest=digest(secret),
@@ -58,7 +66,7 @@ def begin(
         created=now,
         seen=now,
         expires=now + WHOLE,
-        proved=now,
+        proved=min(proved or now, now),
         address=address,
         agent="".join(char for char in agent if char.isprintable())[:_AGENT],
     )

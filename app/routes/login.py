@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query, Request, Response
@@ -102,12 +103,20 @@ async def _welcomed(
     return response
 
 
-async def welcome(request: Request, ledger: Ledger, identity: Identity, path: str) -> Response:
-    """Begin a session of somebody; one that the browser had ends."""
+async def welcome(
+    request: Request,
+    ledger: Ledger,
+    identity: Identity,
+    path: str,
+    *,
+    proved: datetime | None = None,
+) -> Response:
+    """Begin a session of somebody who logged in (``proved``: when); one that there was ends."""
     response = browsing.go(request, path)
     session, secret = sessions.begin(
         identity,
         browsing.now(),
+        proved=proved,
         address=client_address(request),
         agent=request.headers.get("user-agent", ""),
     )

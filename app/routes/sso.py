@@ -18,6 +18,7 @@ from app.access.oidc.groups import claimed, ruled
 from app.access.oidc.options import SsoOptions
 from app.access.oidc.signing_in import LIFE
 from app.access.principals import is_name
+from app.access.sessions import PROVED
 from app.dependencies import (
     AccessDep,
     LedgerDep,
@@ -25,6 +26,7 @@ from app.dependencies import (
     SettingsDep,
     SigningInDep,
     own_origin,
+    visiting,
 )
 from app.models import Identity
 from app.reports import IDENTITY, client_address
@@ -51,7 +53,10 @@ async def leave(
     """To the provider; the browser keeps what is needed for the way back."""
     if signing_in is None:
         raise errors.NotFound(_NONE)
-    kept, where = await signing_in.begin(_back(request), browsing.local(next))
+    # Whoever is here already comes for what only a fresh login allows.
+    again = await visiting(request) is not None
+    max_age = int(PROVED.total_seconds()) if again else None
+    kept, where = await signing_in.begin(_back(request), browsing.local(next), max_age=max_age)
     name = _cookie(request)
     headers = {"Location": where, "Cache-Control": "no-store"}
     response = Response(status_code=303, headers=headers)
@@ -97,7 +102,8 @@ async def come_back(
         record.refused("auth.login.fail", "sso")
         await limits.count(failures)
         return _refused(request, str(refused))
-    response = await welcome(request, ledger, identity, attempt.next)
+    proved = _logged_in(claims)
+    response = await welcome(request, ledger, identity, attempt.next, proved=proved)
     name = _cookie(request)
     response.delete_cookie(name, path="/", secure=name.startswith("__Host-"), httponly=True)
     await record.entry("auth.login.ok", f"user:{identity.actor.id}")
@@ -136,6 +142,14 @@ async def _known(
         if admin is not identity.admin:
             identity = await _set_admin(identity, admin, editable, record)
     return identity
+
+
+def _logged_in(claims: Mapping[str, Any]) -> datetime | None:
+    """When somebody proved to the provider who they are; None where it does not say."""
+    said = claims.get("auth_time")
+    if not isinstance(said, int) or isinstance(said, bool) or not 0 <= said < 2**33:
+        return None
+    return datetime.fromtimestamp(said, UTC)
 
 
 def _named(claims: Mapping[str, Any], claim: str) -> str:

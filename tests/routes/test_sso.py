@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,6 +112,37 @@ def test_somebody_logs_in_at_the_provider(browser: httpx.Client, provider: Issue
     (exchange,) = provider.exchanges
     assert exchange["grant_type"] == "authorization_code"
     assert len(exchange["code_verifier"]) >= 43
+
+
+def test_a_login_long_ago_at_the_provider_is_asked_for_again(
+    browser: httpx.Client, provider: Issuer
+) -> None:
+    """Before what only a fresh one allows; one that does not say when counts from now."""
+
+    def makes_a_token() -> bool:
+        match = re.search(r'name="csrf" value="([^"]+)"', browser.get("/account").text)
+        assert match is not None
+        origin = str(browser.base_url).rstrip("/")
+        answer = browser.post(
+            "/account/tokens",
+            data={"csrf": match[1], "permission": "read", "days": "1"},
+            headers={"Origin": origin, "Sec-Fetch-Site": "same-origin"},
+        )
+        if answer.status_code != 200:
+            assert answer.headers["location"] == "/login?next=/account"
+        return answer.status_code == 200
+
+    now = int(time.time())
+    provider.login["auth_time"] = now - 7200
+    assert "max_age" not in browser.get("/login/sso").headers["location"]
+    browser.get(leave(browser))
+    assert known(browser)
+    assert not makes_a_token()
+    for said, fresh in ((now - 7200, False), (now, True), (now - 7200, False), (None, True)):
+        provider.login["auth_time"] = said
+        assert "&max_age=1800" in browser.get("/login/sso").headers["location"]
+        browser.get(leave(browser))
+        assert makes_a_token() is fresh
 
 
 def test_a_login_is_good_once_and_for_its_browser(browser: httpx.Client, provider: Issuer) -> None:

@@ -75,8 +75,11 @@ class SigningIn:
         self._stale = self._again = 0.0
         self._asking = asyncio.Lock()
 
-    async def begin(self, back: str, next: str) -> tuple[str, str]:
-        """What the browser keeps, and where it goes; ``back`` is our own URL for the way back."""
+    async def begin(self, back: str, next: str, *, max_age: int | None = None) -> tuple[str, str]:
+        """What the browser keeps, and where it goes; ``back`` is our own URL for the way back.
+
+        Who logged in there longer ago than ``max_age`` seconds is to do so again.
+        """
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
         query = {
@@ -88,6 +91,7 @@ class SigningIn:
             "nonce": nonce,
             "code_challenge": challenge.rstrip(b"=").decode(),
             "code_challenge_method": "S256",
+            **({} if max_age is None else {"max_age": str(max_age)}),
         }
         attempt = Attempt(state, nonce, verifier, next, int(self._clock()) + LIFE)
         where = await self._endpoint("authorization_endpoint")
