@@ -7,6 +7,7 @@ import platform
 import resource
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app import __version__, errors
@@ -17,6 +18,7 @@ from app.metrics import Labels, Meters, Snapshot
 from app.metrics.shared import Shared
 from app.pages import Pages
 from app.upload.inspection import Inspectors
+from app.upstream.client import Client
 from app.upstream.upstreams import Upstreams
 
 TIMEOUT = 2.0
@@ -47,14 +49,24 @@ def watch(meters: Meters, parts: Parts) -> None:
     meters.watch("pool_busy", lambda: inspectors.busy, "inspectors")
     meters.watch("pool_waiting", lambda: inspectors.waiting, "inspectors")
     for client in parts.upstreams.clients:
-        for outcome in ("asked", "failed"):
-            meters.watch(
-                "upstream_requests",
-                lambda counts=client.counts, outcome=outcome: counts[outcome],  # type: ignore[misc]  # bound now
-                client.name,
-                outcome,
-            )
+        _watch_upstream(meters, client)
     _watch_process(meters, parts.life)
+
+
+def _watch_upstream(meters: Meters, client: Client) -> None:
+    counts, name = client.counts, client.name
+    outcomes = {
+        "upstream_requests": ("asked", "failed"),
+        "upstream_pages": ("hit", "miss", "stale"),
+        "upstream_files": ("fetched", "wrong", "changed", "refused"),
+    }
+    for family, named in outcomes.items():
+        for outcome in named:
+            meters.watch(family, partial(counts.__getitem__, outcome), name, outcome)
+    meters.watch("upstream_dropped", lambda: counts["dropped"], name)
+    meters.watch("upstream_bytes", lambda: counts["bytes"], name)
+    meters.watch("upstream_left_alone", lambda: client.breaker.state == "open", name)
+    client.timed = meters.timing("upstream_seconds", name).observe
 
 
 def _watch_process(meters: Meters, life: Life) -> None:

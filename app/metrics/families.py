@@ -71,6 +71,18 @@ FAMILIES: Mapping[str, Family] = {
     "upstream_requests": _counter(
         "Requests to upstreams, and those that failed.", "upstream", "outcome"
     ),
+    "upstream_seconds": _histogram(
+        "Time until answers of upstreams began, redirects included.", USUAL, "upstream"
+    ),
+    "upstream_pages": _counter("Pages of upstreams that were needed.", "upstream", "outcome"),
+    "upstream_files": _counter("Files of upstreams.", "upstream", "outcome"),
+    "upstream_dropped": _counter(
+        "Entries of upstreams' pages that were left out, for they cannot be right.", "upstream"
+    ),
+    "upstream_bytes": _counter("Bytes that upstreams sent.", "upstream"),
+    "upstream_left_alone": _gauge(
+        "Processes that leave an upstream alone, for it failed.", "upstream"
+    ),
     "calls_running": _gauge("Calls that are under way.", "room"),
     # Uploads
     "uploads": _counter("Uploads that were answered 200.", "outcome"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urljoin
 
@@ -46,6 +46,8 @@ class Client:
         self.options = options
         self.base = options.url.rstrip("/")
         self.counts: Counter[str] = Counter()
+        self.timed: Callable[[float], None] = lambda seconds: None
+        """Told of each answer how long it took to begin."""
         self.breaker = Breaker()
         self.rules = FileRules.of(options.rules)
         self.offline = offline
@@ -93,7 +95,9 @@ class Client:
         try:
             async with self._followed(url, headers) as came:
                 self.counts["answered"] += 1
-                self.counts["microseconds"] += round((time.monotonic() - began) * 1e6)
+                took = time.monotonic() - began
+                self.counts["microseconds"] += round(took * 1e6)
+                self.timed(took)
                 if came.status in _UNWELL:
                     raise errors.Unreachable(f"it answers {came.status}")
                 reply = came

@@ -331,6 +331,35 @@ def test_the_api_says_where_a_file_comes_from(upstream: Upstream, start: Start) 
     }
 
 
+def test_upstreams_are_measured(upstream: Upstream, start: Start) -> None:
+    """Requests, pages, bytes, the time until answers, and whether one is left alone."""
+    site = start()
+
+    def measured(name: str, **labels: str) -> float:
+        """The number of a family, with these labels beside the upstream's name."""
+        lines = site.ask("GET", "/metrics", auth=ADMIN).text.splitlines()
+        more = "".join(f'{label}="{value}",' for label, value in labels.items())
+        begin = f'pypicloud_upstream_{name}{{{more}upstream="upstream"}} '
+        (line,) = (line for line in lines if line.startswith(begin))
+        return float(line.rpartition(" ")[2])
+
+    made = upstream.has("demo")
+    for _ in range(2):
+        fetched(site, "demo", made)
+    assert measured("requests_total", outcome="asked") == 2
+    assert measured("pages_total", outcome="miss") == 1
+    assert measured("pages_total", outcome="hit") >= 1
+    assert measured("files_total", outcome="fetched") == 1
+    assert measured("bytes_total") > len(made.content)
+    assert measured("seconds_count") == 2
+    assert measured("left_alone") == 0
+    upstream.fault = lambda asked, sent: Sent(500)
+    for number in range(6):
+        assert site.ask("GET", f"/simple/unknown{number}/").status_code == 503
+    assert measured("requests_total", outcome="failed") == 5
+    assert measured("left_alone") == 1
+
+
 def test_the_api_says_how_upstreams_are_doing(upstream: Upstream, start: Start) -> None:
     """To admins; whole numbers that only grow, and the breaker, which opens and hides nothing."""
     site = start()
