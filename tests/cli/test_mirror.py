@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -246,6 +248,14 @@ def test_what_no_file_stands_for_is_removed(folder: Folder) -> None:
     assert folder.told("clean", "--apply")["orphans"] == 1
     assert not (old / "leaf-1.0-py3-none-any.whl").exists()
     assert len(folder.kept()) == 2
+    held = folder.folder / "packages" / "upstream" / "turns"
+    held.mkdir(parents=True, exist_ok=True)
+    for name, age in (("old", 90_000), ("new", 60)):
+        (held / name).write_bytes(b"{}")
+        os.utime(held / name, times=(time.time() - age,) * 2)
+    assert folder.told("clean") == {"orphans": 1, "ours": 0}
+    assert folder.told("clean", "--apply") == {"orphans": 1, "ours": 0}
+    assert [path.name for path in held.iterdir()] == ["new"]
     folder.variables["PYPICLOUD_RULES__RESERVED"] = "leaf"
     assert folder.told("clean", "--apply") == {"orphans": 0, "ours": 2}
     assert folder.kept() == set()
