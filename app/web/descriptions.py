@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
+import time
 from collections import OrderedDict
 
 from app import errors, unbroken
@@ -16,6 +18,8 @@ LIMIT = 1 << 20
 DEADLINE = 15.0
 """Seconds by the clock; by the processor it has two."""
 WAITING = 64
+AGAIN = 60.0
+"""Seconds after which one that was not rendered is tried again: the machine may have been busy."""
 logger = logging.getLogger(__name__)
 
 
@@ -26,7 +30,7 @@ class Descriptions:
         self._turns = asyncio.Semaphore(at_once)
         self._memory = memory
         self._used = 0
-        self._kept: OrderedDict[bytes, str | None] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[str | None, float]] = OrderedDict()
         self._coming: dict[bytes, asyncio.Task[str | None]] = {}
 
     async def html(self, document: Document) -> str | None:
@@ -38,9 +42,10 @@ class Descriptions:
         if len(text) > LIMIT:
             return None
         key = hashlib.sha256(document.type.encode() + b"\0" + text).digest()
-        if key in self._kept:
+        made, until = self._kept.get(key, (None, 0.0))
+        if time.monotonic() < until:
             self._kept.move_to_end(key)
-            return self._kept[key]
+            return made
         if (task := self._coming.get(key)) is None:
             if len(self._coming) >= WAITING:
                 raise errors.Busy("Too many descriptions are being rendered; try again.")
@@ -51,10 +56,12 @@ class Descriptions:
     async def _made(self, key: bytes, text: bytes, kind: str) -> str | None:
         async with self._turns:
             made = await _rendered(text, kind)
-        self._kept[key] = made
+        if key in self._kept:
+            self._used -= _size(self._kept.pop(key)[0])
+        self._kept[key] = made, math.inf if made is not None else time.monotonic() + AGAIN
         self._used += _size(made)
         while self._used > self._memory:
-            _, dropped = self._kept.popitem(last=False)
+            _, (dropped, _) = self._kept.popitem(last=False)
             self._used -= _size(dropped)
         return made
 

@@ -142,6 +142,25 @@ async def test_one_is_rendered_once() -> None:
     assert await kept.html(document) is first
 
 
+async def test_what_was_not_done_in_time_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while: the machine may have had much to do."""
+    kept = Descriptions()
+    document = Document(text="# Late", type=MARKDOWN)
+    monkeypatch.setattr(descriptions, "DEADLINE", 0.0)
+    assert await kept.html(document) is None
+    monkeypatch.undo()
+    assert await kept.html(document) is None
+    monkeypatch.setattr(descriptions, "AGAIN", 0.0)
+    other = Descriptions()
+    monkeypatch.setattr(descriptions, "DEADLINE", 0.0)
+    assert await other.html(document) is None
+    monkeypatch.undo()
+    made = await other.html(document)
+    assert made is not None
+    assert "Late" in made
+    assert await other.html(document) is made
+
+
 async def test_little_is_kept() -> None:
     """The least recently used go first."""
     kept = Descriptions(memory=1)
