@@ -23,6 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LEAST = 12
 """Characters of the shortest secret that is searched for: what passwords have at least."""
+DIFFERENT = 4
+"""Characters that differ, in what could be a secret."""
 NOTED = 5000
 LATELY = 100
 """Secrets, of those that were noted, that are looked for in answers."""
@@ -51,8 +53,8 @@ class Canary:
         self._leaks: list[str] = []
 
     def note(self, secret: str) -> None:
-        """Search for this from now on."""
-        if len(secret) >= LEAST:
+        """Search for this from now on; not for filling, such as many times the same letter."""
+        if len(secret) >= LEAST and len(set(secret)) >= DIFFERENT:
             with self._lock:
                 self._secrets[secret.encode("utf-8", "replace")] = None
                 self._secrets.move_to_end(secret.encode("utf-8", "replace"))

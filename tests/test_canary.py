@@ -21,7 +21,7 @@ from app.cli import masking
 from app.config import Settings
 from app.models import Permission
 from app.models import Scope as TokenScope
-from tests.canary import CANARY, left_behind, require_clean
+from tests.canary import CANARY, Canary, left_behind, require_clean
 from tests.cli.test_people import Line
 from tests.e2e.server import ADMIN, Server, serve
 from tests.routes.site import Site
@@ -73,6 +73,18 @@ def passing() -> Iterator[Path]:
     """A folder that is gone when the run looks at what its tests left."""
     with TemporaryDirectory() as folder:
         yield Path(folder)
+
+
+def test_filling_is_no_secret() -> None:
+    """What one test sends as one would be found wherever another fills a text with it."""
+    canary = Canary()
+    canary.note("x" * 43)
+    canary.look(b"x" * 500, "a long path")
+    canary.raise_leaks()
+    canary.note(SECRET)
+    canary.look(f"{SECRET} and more".encode(), "a page")
+    with pytest.raises(AssertionError, match="a page has"):
+        canary.raise_leaks()
 
 
 def test_what_is_left_behind_is_found(passing: Path) -> None:
