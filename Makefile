@@ -4,6 +4,8 @@ BIN := .venv/bin
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 PYTEST := $(BIN)/python -m pytest
+# Tests wait for servers half of their time: twice as many as there are cores.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .PHONY: help install clients servers run test test-fast check fix demo screenshots docs image release audit soak bench upgrade clean
 
@@ -44,7 +46,7 @@ test: install clients servers ## Run every test
 	@command -v promtool >/dev/null || { echo "Tests need promtool (Debian: apt-get install prometheus)." >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" command -v slapd >/dev/null && command -v ldapadd >/dev/null || { echo "Tests need OpenLDAP (Debian: apt-get install slapd ldap-utils)." >&2; exit 1; }
 	@command -v chromium >/dev/null || { echo "Tests need Chromium (Debian: apt-get install chromium)." >&2; exit 1; }
-	@$(PYTEST) -n auto --dist worksteal && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
+	@$(PYTEST) -n $(WORKERS) --dist worksteal && echo "Every test passed." || { echo "Some tests FAILED; see above." >&2; exit 1; }
 
 test-fast: install servers ## Run the tests that take no more than a moment
 	@$(PYTEST) -n auto --dist worksteal -m "not e2e and not slow"
