@@ -71,18 +71,14 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     hot = await stack.enter_async_context(_hot(settings, index, access, meters))
     await asyncio.to_thread(prepare_spool, settings.spool)
     outbound = Outbound(networks=settings.outbound_networks)
+    attestor = await attestations.opened(settings.attestation_root)
     fallbacks = await stack.enter_async_context(
         upstreams(
-            settings,
-            index,
-            storage,
-            outbound,
-            spool=settings.spool,
-            largest=settings.max_file_size,
-            told=kept.chronicle.told,
-            traces=spans,
+            settings, index, storage, outbound, spool=settings.spool,
+            largest=settings.max_file_size, verify=attestor.publishers if attestor else None,
+            told=kept.chronicle.told, traces=spans,
         )
-    )
+    )  # fmt: skip
     pages = Pages(memory=settings.page_memory // 4)
     children = await stack.enter_async_context(inspectors(count=settings.inspectors))
     life.tell(hot.close)
@@ -103,7 +99,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
             (one.entry for one in settings.oidc_issuers), settings.audience, outbound, ledger
         ),
         signing_in=SigningIn(settings.sso, outbound) if settings.sso.issuer else None,
-        attestor=await attestations.opened(settings.attestation_root),
+        attestor=attestor,
         inspectors=children,
         catalogue=Catalogue(index),
         shelf=Shelf(),

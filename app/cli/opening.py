@@ -25,6 +25,7 @@ from app.index import Index
 from app.models import Actor, Change
 from app.outbound import Outbound
 from app.storage.base import Storage
+from app.upload import attestations
 from app.upstream.opening import upstreams
 from app.upstream.upstreams import Upstreams
 
@@ -110,6 +111,7 @@ async def open_upstreams() -> AsyncIterator[Fallbacks]:
     if not settings.fallbacks:
         raise errors.Misconfigured("No upstream is set: set PYPICLOUD_UPSTREAM or _UPSTREAMS.")
     await asyncio.to_thread(settings.spool.mkdir, parents=True, exist_ok=True)
+    attestor = await attestations.opened(settings.attestation_root)
     connect_storage = plugins.backend("storage", settings.storage)
     async with (
         open_built_index() as index,
@@ -121,6 +123,7 @@ async def open_upstreams() -> AsyncIterator[Fallbacks]:
             Outbound(networks=settings.outbound_networks),
             spool=settings.spool,
             largest=settings.max_file_size,
+            verify=attestor.publishers if attestor else None,
         ) as opened,
     ):
         yield Fallbacks(upstreams=opened, index=index, storage=storage)

@@ -25,6 +25,8 @@ LIMIT = 2**20
 """Characters of the field."""
 MOST = 2
 """Predicate types that there are (PEP 740): of publishing, and of SLSA's provenance."""
+BUNDLES = 16
+"""Publishers of one file that are looked at."""
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _STORE = ("_store", "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev", "trusted_root.json")
 
@@ -79,6 +81,35 @@ class Attestor:
         """The provenance to keep. Raises errors.InvalidUpload (UPL-20)."""
         sent = listed(text)
         return await asyncio.to_thread(self._provenance, sent, filename, sha256, signer)
+
+    async def publishers(self, content: bytes, *, filename: str, sha256: str) -> tuple[str, ...]:
+        """The publishers in a provenance (PEP 740) one of whose attestations holds for the file.
+
+        Each like ``github:owner/repository``. Raises ValueError for what is no provenance.
+        """
+        return await asyncio.to_thread(self._publishers, content, filename, sha256)
+
+    def _publishers(self, content: bytes, filename: str, sha256: str) -> tuple[str, ...]:
+        self.load()
+        from pypi_attestations import Provenance
+
+        found = []
+        for bundle in Provenance.model_validate_json(content).attestation_bundles[:BUNDLES]:
+            some = bundle.attestations[:MOST]
+            if any(self._holds(one, bundle.publisher, filename, sha256) for one in some):
+                found.append(_called(bundle.publisher))
+        return tuple(found)
+
+    def _holds(self, attestation: Any, publisher: Any, filename: str, sha256: str) -> bool:
+        """Whether it is signed by a build of the publisher, and about this file."""
+        try:
+            policy = publisher._as_policy()  # else the library takes its own roots
+            kind, payload = self._verifier.verify_dsse(attestation.to_bundle(), policy)
+            check_statement(payload, filename, sha256)
+        except Exception as wrong:  # the libraries promise none that are all there can be
+            logger.info("an attestation of %s does not hold: %s", filename, type(wrong).__name__)
+            return False
+        return bool(kind == "application/vnd.in-toto+json")
 
     def _provenance(self, sent: Sequence[Any], filename: str, sha256: str, signer: Signer) -> bytes:
         self.load()
@@ -164,6 +195,13 @@ def check_statement(payload: bytes, filename: str, sha256: str) -> str:
 def refuse(reason: str) -> NoReturn:
     """End the upload."""
     raise errors.InvalidUpload(f"attestations: {reason}")
+
+
+def _called(publisher: Any) -> str:
+    """By what names it: a repository, an address, a project's id."""
+    of = ("repository", "email", "project_id")
+    who = next((getattr(publisher, name) for name in of if hasattr(publisher, name)), "")
+    return f"{publisher.kind}:{who}".lower()[:500]
 
 
 def _policy(signer: Signer) -> Any:

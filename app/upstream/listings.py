@@ -23,7 +23,7 @@ from app.upstream import entries, pages, publishers
 from app.upstream.client import Client
 from app.upstream.entries import Record
 from app.upstream.pages import Sent
-from app.upstream.publishers import Needed
+from app.upstream.publishers import Needed, Verify
 from app.upstream.turns import Turn, Turns
 
 ROOT = "upstream/"
@@ -51,10 +51,17 @@ class Listings:
     """The records of all upstreams. ``free`` is asked before any question goes out."""
 
     def __init__(
-        self, storage: Storage, turns: Turns, *, free: Free, needed: Needed, told: Told
+        self,
+        storage: Storage,
+        turns: Turns,
+        *,
+        free: Free,
+        needed: Needed,
+        verify: Verify,
+        told: Told,
     ) -> None:
         self._storage, self._turns = storage, turns
-        self._free, self._needed, self._told = free, needed, told
+        self._free, self._needed, self._verify, self._told = free, needed, verify, told
         self._kept: OrderedDict[tuple[str, str], Record] = OrderedDict()
         self._files = 0
         self._coming: dict[tuple[str, str], asyncio.Task[Record]] = {}
@@ -150,7 +157,7 @@ class Listings:
             await self._free(name)
             client.counts["miss"] += 1
             new = await self._ask(client, name, old)
-            new = await publishers.told(client, new, old, self._needed)
+            new = await publishers.told(client, new, old, self._needed, self._verify)
             await self._free(name)  # it may have become ours meanwhile
         except BaseException:
             await turn.end()

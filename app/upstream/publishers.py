@@ -1,14 +1,14 @@
-"""Who published an upstream's files, as its provenance says (PEP 740).
+"""Who published an upstream's files, as its provenance proves (PEP 740).
 
-It is asked for where a rule needs it alone, once for each file, and kept with the page. Whether
-the attestations hold is for the upstream to have verified, and for the installer to verify.
+It is asked for where a rule needs it alone, once for each file, and kept with the page: the
+publishers whose attestations hold for the bytes that the page names by their SHA-256.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -20,8 +20,6 @@ from app.upstream.entries import Entry, Record
 LARGEST = 4 * 2**20
 """Bytes of the provenance of one file."""
 AT_ONCE = 8
-MOST = 16
-"""Publishers of one file."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +27,13 @@ Needed = Callable[[Client, Record, Entry], bool]
 """Whether a rule asks who published a file."""
 
 
-class _Bundle(msgspec.Struct):
-    publisher: Mapping[str, Any]
+class Verify(Protocol):
+    """Says who published a file, by its provenance: those of whom that is proved.
 
+    Each like ``github:owner/repository``. Raises ValueError for what is no provenance.
+    """
 
-class _Provenance(msgspec.Struct):
-    attestation_bundles: list[_Bundle]
+    async def __call__(self, content: bytes, *, filename: str, sha256: str) -> Sequence[str]: ...
 
 
 def lacking(client: Client, record: Record, needed: Needed) -> bool:
@@ -45,10 +44,12 @@ def lacking(client: Client, record: Record, needed: Needed) -> bool:
     )
 
 
-async def told(client: Client, record: Record, old: Record | None, needed: Needed) -> Record:
+async def told(
+    client: Client, record: Record, old: Record | None, needed: Needed, verify: Verify
+) -> Record:
     """The record with the publishers of all files of which a rule asks for them.
 
-    Of a file whose provenance cannot be read they are none, until the page is asked for again.
+    Of a file whose provenance proves nothing they are none, until the page is asked for again.
     """
     before = {entry.filename: entry for entry in old.entries} if old else {}
     entries = [_carried(entry, before.get(entry.filename)) for entry in record.entries]
@@ -57,7 +58,7 @@ async def told(client: Client, record: Record, old: Record | None, needed: Neede
         for number, entry in enumerate(entries)
         if not entry.publishers and entry.provenance is not None and needed(client, record, entry)
     ]
-    answers = abreast((_published(client, entries[number]) for number in asked), AT_ONCE)
+    answers = abreast((_published(client, entries[number], verify) for number in asked), AT_ONCE)
     position = 0
     async for found in answers:
         entries[asked[position]] = msgspec.structs.replace(
@@ -65,18 +66,6 @@ async def told(client: Client, record: Record, old: Record | None, needed: Neede
         )
         position += 1
     return msgspec.structs.replace(record, entries=tuple(entries))
-
-
-def read(content: bytes) -> tuple[str, ...]:
-    """The publishers that provenance names, each like ``github:owner/repository``; ValueError."""
-    bundles = msgspec.json.decode(content, type=_Provenance).attestation_bundles
-    found = []
-    for bundle in bundles[:MOST]:
-        kind = bundle.publisher.get("kind")
-        who = bundle.publisher.get("repository") or bundle.publisher.get("email")
-        if isinstance(kind, str) and isinstance(who, str):
-            found.append(f"{kind}:{who}".lower()[:500])
-    return tuple(found)
 
 
 def _carried(entry: Entry, old: Entry | None) -> Entry:
@@ -87,7 +76,10 @@ def _carried(entry: Entry, old: Entry | None) -> Entry:
     return msgspec.structs.replace(entry, publishers=old.publishers) if same else entry
 
 
-async def _published(client: Client, entry: Entry) -> tuple[str, ...]:
+async def _published(client: Client, entry: Entry, verify: Verify) -> tuple[str, ...]:
+    sha256 = entry.hashes.get("sha256")
+    if sha256 is None:  # nothing says which bytes it would be about
+        return ()
     accept = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5"
     try:
         async with client.get(entry.provenance or "", accept=accept) as reply:
@@ -95,7 +87,7 @@ async def _published(client: Client, entry: Entry) -> tuple[str, ...]:
                 raise errors.Unreachable(f"it answers {reply.status} for provenance")
             content = await reply.body(limit=LARGEST)
         client.counts["bytes"] += len(content)
-        return read(content)
+        return tuple(await verify(content, filename=entry.filename, sha256=sha256))
     except (errors.Unreachable, ValueError) as wrong:
         logger.warning("the publisher of %s is not known: %s", entry.filename, wrong)
         return ()

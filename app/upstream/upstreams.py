@@ -21,6 +21,7 @@ from app.upstream.fetching import Fetch, Fetches
 from app.upstream.kept import Shelf, as_file
 from app.upstream.listings import AT_HAND, Listings, Told
 from app.upstream.metadata import Metadata
+from app.upstream.publishers import Verify
 from app.upstream.relayed import Relayed, Source, decided, relayed, said
 from app.upstream.rules import Rules
 from app.upstream.turns import Turns
@@ -39,6 +40,7 @@ class Upstreams:
         *,
         spool: Path,
         largest: int,
+        verify: Verify,
         told: Told,
         show_always: bool = False,
         offline: bool = False,
@@ -48,7 +50,12 @@ class Upstreams:
         self._index, self._journal = index, Journal(storage)
         turns = Turns(storage)
         self._listings = Listings(
-            storage, turns, free=self.require_free, needed=self._publishers_matter, told=told
+            storage,
+            turns,
+            free=self.require_free,
+            needed=self._publishers_matter,
+            verify=verify,
+            told=told,
         )
         self.shelf = Shelf(storage)
         self._fetches = Fetches(self.shelf, turns, spool=spool, limit=largest)

@@ -31,6 +31,7 @@ from app.pages import Pages
 from app.routes import files, json_api, notifications, simple, xmlrpc
 from app.routes.reading import ReaderDep
 from app.storage.memory import MemoryStorage
+from app.upload.attestations import Attestor
 from app.upload.distribution import Distribution
 from app.upstream.options import RuleOptions
 from app.upstream.rules import Rules
@@ -141,7 +142,14 @@ async def opened(
             "index": index,
             "pages": Pages(),
             "upstreams": Upstreams(
-                (), Rules.of(RuleOptions()), index, storage, spool=folder, largest=1, told=print
+                (),
+                Rules.of(RuleOptions()),
+                index,
+                storage,
+                spool=folder,
+                largest=1,
+                verify=Attestor().publishers,
+                told=print,
             ),
             "access": access,
             "ledger": access.ledger,

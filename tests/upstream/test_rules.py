@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.utils import NormalizedName
 
+from app import errors
+from app.cache.memory import MemoryCache
+from app.config import Settings
+from app.index import Index
 from app.models import Kind
+from app.outbound import Outbound
+from app.storage.memory import MemoryStorage
 from app.upstream.entries import Entry
+from app.upstream.opening import upstreams
 from app.upstream.options import RuleOptions
 from app.upstream.rules import Rules
 from app.upstream.specs import spec
+from tests.factories import Made
+from tests.servers.sigstore_root import Sigstore
 from tests.servers.upstream import Asked, Sent, Upstream
 from tests.upstream.conftest import Start
 from tests.upstream.sites import fetched, listed
@@ -128,27 +138,51 @@ def test_a_publisher_that_nobody_can_be_is_refused(text: str) -> None:
         RuleOptions(only_publishers=(text,))
 
 
-def bundles(**publisher: str) -> bytes:
+GITHUB = "https://token.actions.githubusercontent.com"
+
+
+def bundles(publisher: dict[str, str], *attestations: dict[str, Any]) -> bytes:
     """Provenance that names a publisher."""
-    bundle = {"publisher": {**publisher, "claims": None}, "attestations": [{"version": 1}]}
+    bundle = {"publisher": {**publisher, "claims": None}, "attestations": attestations}
     return json.dumps({"version": 1, "attestation_bundles": [bundle]}).encode()
 
 
-def test_only_files_of_some_publishers_are_handed_out(upstream: Upstream, start: Start) -> None:
-    """At every door; provenance that is missing, broken or elsewhere names nobody.
+def of_github(
+    sigstore: Sigstore, made: Made, says: str, *, built_by: str = "", about: str = ""
+) -> bytes:
+    """Provenance of a repository's release, signed by its build, or by somebody else's."""
+    source = f"https://github.com/{built_by or says}"
+    build = f"{source}/.github/workflows/release.yml@refs/tags/v1"
+    identity = {"8": GITHUB, "12": source, "14": "refs/tags/v1", "18": build}
+    signed = sigstore.attest(about or made.filename, made.sha256, identity)
+    return bundles({"kind": "GitHub", "repository": says, "workflow": "release.yml"}, signed)
+
+
+def test_only_files_of_some_publishers_are_handed_out(
+    upstream: Upstream, start: Start, tmp_path: Path
+) -> None:
+    """At every door; provenance that is missing, broken, forged or elsewhere names nobody.
 
     It is read once for each file, for projects that the rule is about alone, and for what was
     kept before there was the rule.
     """
-    sent = {
-        "1.0": bundles(kind="GitHub", repository="Acme/demo", workflow="release.yml"),
-        "2.0": bundles(kind="GitHub", repository="stranger/demo", workflow="release.yml"),
-        "3.0": b'{"version": 1, "attestation_bundles": [{"publisher": "github"}]}',
-        "4.0": b"<html>",
-    }
+    sigstore = Sigstore()
+    root = sigstore.write(tmp_path / "root.json")
     made = {
         version: upstream.has("demo", version, provenance=f"{upstream.url}/integrity/{version}")
-        for version in sent
+        for version in ("1.0", "2.0", "3.0", "4.0", "7.0", "8.0", "9.0", "10.0")
+    }
+    one = made["1.0"]
+    strangers = of_github(sigstore, made["7.0"], "acme/demo", built_by="stranger/demo")
+    sent = {
+        "1.0": of_github(sigstore, one, "Acme/demo"),
+        "2.0": of_github(sigstore, made["2.0"], "stranger/demo"),
+        "3.0": b'{"version": 1, "attestation_bundles": [{"publisher": "github"}]}',
+        "4.0": b"<html>",
+        "7.0": strangers,
+        "8.0": of_github(sigstore, made["8.0"], "acme/demo", about=one.filename),
+        "9.0": of_github(Sigstore(), made["9.0"], "acme/demo"),
+        "10.0": of_github(sigstore, one, "acme/demo"),
     }
     upstream.has("demo", "5.0", provenance="http://127.0.0.1:1/integrity/5.0")
     upstream.has("demo", "6.0")
@@ -162,11 +196,11 @@ def test_only_files_of_some_publishers_are_handed_out(upstream: Upstream, start:
     site = start("cache")
     fetched(site, "demo", made["2.0"])
     assert upstream.paths("integrity") == []
-    site = start("cache", rules={"only_publishers": "demo = github:acme/*"})
+    site = start("cache", rules={"only_publishers": "demo = github:acme/*"}, attestation_root=root)
     for _ in range(2):
         assert set(listed(site, "demo")) == {made["1.0"].filename}
     fetched(site, "demo", made["1.0"])
-    for version in ("2.0", "3.0", "4.0", "5.0", "6.0"):
+    for version in [f"{number}.0" for number in range(2, 11)]:
         path = f"/files/demo/demo-{version}-py3-none-any.whl"
         for url in (path, f"{path}.metadata"):
             refused = site.ask("GET", url)
@@ -175,7 +209,28 @@ def test_only_files_of_some_publishers_are_handed_out(upstream: Upstream, start:
             )  # fmt: skip
     assert list(site.ask("GET", "/pypi/demo/json").json()["releases"]) == ["1.0"]
     assert set(listed(site, "other")) == {other.filename}
-    assert sorted(upstream.paths("integrity")) == [f"/integrity/{version}" for version in sent]
+    asked = [f"/integrity/{version}" for version in sent]
+    assert sorted(upstream.paths("integrity")) == sorted(asked)
+
+
+@pytest.mark.parametrize("of_its_own", [False, True], ids=["of all", "of one upstream"])
+async def test_a_rule_of_publishers_needs_somebody_who_verifies(
+    tmp_path: Path, of_its_own: bool
+) -> None:
+    """Without the libraries the start says so, in one line."""
+    rule = {"only_publishers": "demo = github:acme/*"}
+    one = {"name": "inner", "url": "https://upstream.example/simple/", "policy": "cache"}
+    settings = Settings.model_validate(
+        {"upstreams": [{**one, "rules": rule}] if of_its_own else [one]}
+        | ({} if of_its_own else {"rules": rule})
+    )
+    storage = MemoryStorage()
+    index = Index(storage, MemoryCache())
+    with pytest.raises(errors.Misconfigured, match="needs the extra 'attestations'"):
+        async with upstreams(
+            settings, index, storage, Outbound(), spool=tmp_path, largest=1, verify=None
+        ):
+            pass
 
 
 def test_an_upstream_has_rules_of_its_own(upstream: Upstream, start: Start) -> None:
