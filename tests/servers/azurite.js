@@ -29,6 +29,9 @@ results.find = function (query, first) {
   return find.call(this, telling ? { [telling]: query[telling], ...query } : query, first);
 };
 
+// What was deleted is swept often, so that little of it is held in memory.
+require(`${blobs}/utils/constants.js`).DEFAULT_GC_INTERVAL_MS = 30000;
+
 // In one pass over the extents, not one for each.
 Extents.prototype.deleteExtents = async function (ids) {
   for (const id of ids) this.chunks.delete(this.categoryName, id);
