@@ -95,8 +95,8 @@ soak: install servers ## Run the crashes, the races and the made-up requests at 
 	SOAK=1 $(PYTEST) tests/replicas
 	SOAK=1 $(PYTEST) tests/upstream tests/e2e/test_upstreams.py
 
-bench: install servers ## Measure; see benchmarks/
-	@for name in start login_timing hot_page cold_page redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches; do \
+bench: install clients servers ## Measure; see benchmarks/
+	@for name in start login_timing hot_page cold_page redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches upstreams; do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 upgrade: install ## Bring the environment to the newest versions and pin them
