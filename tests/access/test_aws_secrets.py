@@ -252,7 +252,7 @@ def test_a_book_is_what_was_written_of_it() -> None:
         '{"groups": {"ops": "ada"}}',
         '{"groups": {"ops": [7]}}',
         '{"admins": "ada"}',
-        '{"versions": {"ada": 2}}',
+        '{"versions": {"ada": "2"}}',
         '{"versions": {"ada": {"version": "2"}}}',
         '{"packages": {"flask": []}}',
         '{"packages": {"flask": {"users": {"ada": "read"}}}}',

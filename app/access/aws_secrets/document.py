@@ -217,11 +217,13 @@ def _project(key: str) -> str | None:
 
 
 def _versions(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Those that name the hash they are of; plain numbers, as they were once, do not."""
     found = _mapping(document, "versions")
-    for noted in found.values():
+    marked = {name: noted for name, noted in found.items() if not isinstance(noted, int)}
+    for noted in marked.values():
         if not isinstance(noted, dict) or not isinstance(noted.get("version"), int):
             raise NotInShape("versions")
-    return found
+    return marked
 
 
 def _version(hashed: str, noted: Mapping[str, Any] | None) -> int:
