@@ -134,19 +134,26 @@ class Outbound:
             await writer.drain()
             return await _answer(reader, to.host, limit)
 
-    @asynccontextmanager
-    async def connected(
-        self, to: Target
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A connection to whom may be asked; it raises what asyncio raises, and
-        errors.Unreachable for an address that may not be connected to."""
+    async def connect(self, to: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to whom may be asked, to be closed by its owner.
+
+        Raises what asyncio raises, and errors.Unreachable for an address that may not be
+        connected to.
+        """
         context = await self._tls() if to.scheme == "https" else None
-        reader, writer = await asyncio.open_connection(
+        return await asyncio.open_connection(
             str(await self._address(to)),
             to.port,
             ssl=context,
             server_hostname=to.host if context else None,
         )
+
+    @asynccontextmanager
+    async def connected(
+        self, to: Target
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """The same while the block runs."""
+        reader, writer = await self.connect(to)
         try:
             yield reader, writer
         finally:

@@ -40,7 +40,7 @@ def main() -> None:
     arguments.add_argument("--pages", type=int, default=20, help="cold pages (20)")
     arguments.add_argument("--size", type=int, default=200, help="MiB of the large wheel (200)")
     chosen = arguments.parse_args()
-    with temporary_folder() as folder, upstreams.running() as upstream:
+    with temporary_folder() as folder, upstreams.running(keeps=True) as upstream:
         filled.fill_cache(folder, projects=1, files=FILES)
         upstream.projects["theirs"] = {}
         for number in range(FILES):

@@ -18,6 +18,7 @@ from app.outbound import Outbound, Target, target
 from app.traces import Traces
 from app.upstream import wire
 from app.upstream.breaker import Breaker
+from app.upstream.connections import Connections
 from app.upstream.options import UpstreamOptions
 from app.upstream.rules import FileRules
 from app.upstream.wire import Reply
@@ -51,9 +52,13 @@ class Client:
         self.breaker = Breaker()
         self.rules = FileRules.of(options.rules)
         self.offline = offline
-        self._outbound = outbound
+        self._connections = Connections(outbound)
         self._traces = traces
         self._origin = target(options.url, plain=options.plain).origin
+
+    def close(self) -> None:
+        """Keep no connection any more."""
+        self._connections.close()
 
     @property
     def name(self) -> str:
@@ -129,7 +134,7 @@ class Client:
             if not self._permits(to):
                 raise errors.Unreachable(f"it leads to {to.authority}, which is none of its hosts")
             async with wire.asked(
-                self._outbound,
+                self._connections,
                 to,
                 {**headers, **self._credentials(to)},
                 timeout=self.options.timeout.total_seconds(),

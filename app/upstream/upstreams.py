@@ -66,6 +66,8 @@ class Upstreams:
         """End what is under way."""
         await self._fetches.stop()
         await self._listings.stop()
+        for client in self.clients:
+            client.close()
 
     def serving(self, name: NormalizedName) -> bool:
         """Whether any upstream may be asked for a name, if it is not ours."""

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager, contextmanager
 import httptools
 
 from app import errors
-from app.outbound import Outbound, Target, request
+from app.outbound import Target, request
+from app.upstream.connections import Connection, Connections
 
 HEAD = 64 * 1024
 """Bytes of an answer's head."""
@@ -27,11 +28,17 @@ class Reply:
         self._parser = httptools.HttpResponseParser(self)
         self._ready: deque[bytes] = deque()
         self._begun = self._complete = False
+        self._messages = 0
+        self._keeps = False
         self.broken = False
         """Whether the body was begun to be read, and did not end well."""
         self.headers: dict[str, str] = {}
         self.status = 0
         self.url = ""
+
+    def on_message_begin(self) -> None:
+        """For httptools."""
+        self._messages += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """For httptools."""
@@ -47,8 +54,8 @@ class Reply:
         self._ready.append(chunk)
 
     def on_message_complete(self) -> None:
-        """For httptools."""
-        self._complete = True
+        """For httptools, which knows only now."""
+        self._complete, self._keeps = True, self._parser.should_keep_alive()
 
     async def begin(self) -> None:
         """Read the head."""
@@ -59,6 +66,16 @@ class Reply:
             if not chunk or received > HEAD + _CHUNK:
                 raise errors.Unreachable(f"{self._host} gives no answer")
             self._parser.feed_data(chunk)
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything of an answer came."""
+        return self._messages > 0
+
+    @property
+    def over(self) -> bool:
+        """Whether all of it came and nothing behind it, and its sender keeps the connection."""
+        return self._complete and self._keeps and self._messages == 1
 
     @property
     def length(self) -> int | None:
@@ -114,7 +131,7 @@ class Reply:
 
 @asynccontextmanager
 async def asked(
-    outbound: Outbound,
+    connections: Connections,
     to: Target,
     headers: Mapping[str, str],
     *,
@@ -125,20 +142,46 @@ async def asked(
 
     Between two pieces of the body ``idle`` seconds may pass. Raises errors.Unreachable.
     """
-    manager = outbound.connected(to)
+    sent = request("GET", to, b"", {"connection": "keep-alive", **headers})
     with translated(to.host):
         async with asyncio.timeout(timeout):
-            reader, writer = await manager.__aenter__()
+            connection, reply = await _answered(connections, to, sent, idle)
     try:
-        reply = Reply(reader, to.host, idle)
-        with translated(to.host):
-            async with asyncio.timeout(timeout):
-                writer.write(request("GET", to, b"", headers))
-                await writer.drain()
-                await reply.begin()
         yield reply
     finally:
-        await manager.__aexit__(None, None, None)
+        if reply.over:
+            connections.give(to, connection)
+        else:
+            connection.close()
+
+
+async def _answered(
+    connections: Connections, to: Target, sent: bytes, idle: float
+) -> tuple[Connection, Reply]:
+    """An answer that has begun; asked for once more where a kept connection had ended meanwhile."""
+    connection = await connections.take(to)
+    reply = Reply(connection.reader, to.host, idle)
+    try:
+        await _begin(connection, reply, sent)
+    except (errors.Unreachable, ConnectionError):
+        if reply.heard or not connection.used:
+            raise
+    else:
+        return connection, reply
+    connection = await connections.take(to, fresh=True)
+    reply = Reply(connection.reader, to.host, idle)
+    await _begin(connection, reply, sent)
+    return connection, reply
+
+
+async def _begin(connection: Connection, reply: Reply, sent: bytes) -> None:
+    try:
+        connection.writer.write(sent)
+        await connection.writer.drain()
+        await reply.begin()
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager

@@ -69,6 +69,9 @@ class Upstream:
     ranges: bool = True
     packed: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    keeps: bool = False
+    """Its connections."""
+    connections: int = 0
     fault: Fault | None = None
     credentials: str | None = None
     sent: int = 0
@@ -181,6 +184,11 @@ def running(**options: Any) -> Iterator[Upstream]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            upstream.connections += 1
+            super().setup()
 
         def do_GET(self) -> None:
             asked = Asked(self.path, {k.lower(): v for k, v in self.headers.items()})
@@ -197,14 +205,15 @@ def running(**options: Any) -> Iterator[Upstream]:
                 self.send_header(name, value)
             if "Content-Length" not in sent.headers:
                 self.send_header("Content-Length", str(len(sent.body)))
-            self.send_header("Connection", "close")
+            if not upstream.keeps:
+                self.send_header("Connection", "close")
             self.end_headers()
             body = sent.body if sent.cut is None else sent.body[: sent.cut]
             for piece in sent.pieces or (_pieces(body) if sent.slow else (body,)):
                 self.wfile.write(piece)
                 time.sleep(sent.slow)
             upstream.sent += len(sent.body)
-            self.close_connection = True
+            self.close_connection = not upstream.keeps or sent.cut is not None
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing: ``asked`` is the log."""

@@ -1,0 +1,237 @@
+"""Connections to an upstream: kept where that is safe, and asked anew where one had ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import SecretStr
+
+from app import errors
+from app.outbound import Outbound
+from app.upstream import connections
+from app.upstream.client import Client
+from app.upstream.options import UpstreamOptions
+from tests.servers import upstream as upstreams
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
+
+
+def client_of(url: str, **options: object) -> Client:
+    """Whoever asks it."""
+    return Client(
+        UpstreamOptions.model_validate({"url": url, "plain": True, **options}), Outbound()
+    )
+
+
+async def body(client: Client, path: str) -> bytes:
+    """What a question is answered with."""
+    async with client.get(f"{client.base}{path}") as reply:
+        return await reply.body(limit=1 << 20)
+
+
+@asynccontextmanager
+async def serving(serve: Serve) -> AsyncIterator[tuple[Client, list[int]]]:
+    """An upstream at a socket; the number of each connection that came, and who asks it."""
+    came: list[int] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(len(came) + 1)
+        try:
+            await serve(reader, writer, came[-1])
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # whoever asked has gone, or the test has ended
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = client_of(f"http://127.0.0.1:{port}/simple/", timeout="2 s", idle="2 s")
+    try:
+        yield client, came
+    finally:
+        client.close()
+        server.close()
+
+
+async def heads(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The requests of a connection, one after the other."""
+    while True:
+        yield await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_one_connection_carries_one_question_after_the_other() -> None:
+    """Also where the answer is an error that was read to its end."""
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        async for head in heads(reader):
+            assert b"Connection: keep-alive\r\n" in head
+            missing = b"/missing/ " in head
+            writer.write(ANSWER.replace(b"200 OK", b"404 Not Found") if missing else ANSWER)
+
+    async with serving(serve) as (client, came):
+        for path in ("/one/", "/missing/", "/two/"):
+            assert await body(client, path) == b"fine"
+        assert came == [1]
+
+
+async def test_many_at_once_have_connections_of_their_own() -> None:
+    """No more of them are kept than one origin may have."""
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        async for _ in heads(reader):
+            await asyncio.sleep(0.2)
+            writer.write(ANSWER)
+
+    async with serving(serve) as (client, came):
+        many = connections.MOST + 4
+        for _ in range(2):
+            await asyncio.gather(*(body(client, "/one/") for _ in range(many)))
+        assert len(came) == many + 4
+
+
+async def test_one_that_ended_meanwhile_is_no_failure() -> None:
+    """Whether that is known before the question goes out, or only after it."""
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        await anext(heads(reader))
+        writer.write(ANSWER)
+        if number % 2:
+            return  # closed at once
+        await anext(heads(reader))  # closed instead of an answer
+
+    async with serving(serve) as (client, came):
+        for _ in range(4):
+            assert await body(client, "/one/") == b"fine"
+            await asyncio.sleep(0.05)
+        assert client.counts["failed"] == 0
+        assert len(came) == 4
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(ANSWER + b"HTTP/1.1 200 OK\r\n", id="more behind it"),
+        pytest.param(ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), id="close"),
+        pytest.param(ANSWER.replace(b"1.1", b"1.0"), id="HTTP/1.0"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nfine", id="no length"),
+    ],
+)
+async def test_one_that_may_not_go_on_is_not_kept(sent: bytes) -> None:
+    """What stands behind an answer is nobody's."""
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        await anext(heads(reader))
+        writer.write(sent)
+
+    async with serving(serve) as (client, came):
+        for _ in range(2):
+            assert await body(client, "/one/") == b"fine"
+        assert came == [1, 2]
+
+
+async def test_what_comes_unasked_is_not_the_next_answer() -> None:
+    """Said between two questions, on a connection that is kept."""
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        await anext(heads(reader))
+        writer.write(ANSWER)
+        await asyncio.sleep(0.05)
+        writer.write(ANSWER.replace(b"fine", b"evil"))
+        await reader.read()
+
+    async with serving(serve) as (client, came):
+        for _ in range(3):
+            assert await body(client, "/one/") == b"fine"
+            await asyncio.sleep(0.15)
+        assert came == [1, 2, 3]
+
+
+async def test_a_body_that_is_not_read_takes_its_connection_with_it() -> None:
+    """Whoever asked looked at the head alone, or went away amid the body."""
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        await anext(heads(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfi")
+        await asyncio.sleep(0.05)
+        writer.write(b"ne")
+        await reader.read()
+
+    async with serving(serve) as (client, came):
+        for _ in range(2):
+            async with client.get(f"{client.base}/one/") as reply:
+                assert reply.status == 200
+        assert await body(client, "/one/") == b"fine"
+        assert came == [1, 2, 3]
+
+
+async def test_an_answer_that_breaks_off_is_not_asked_for_again() -> None:
+    """Neither on a kept connection: it had begun."""
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        await anext(heads(reader))
+        writer.write(ANSWER)
+        await anext(heads(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Le")
+
+    async with serving(serve) as (client, came):
+        assert await body(client, "/one/") == b"fine"
+        with pytest.raises(errors.Unreachable):
+            await body(client, "/one/")
+        assert came == [1]
+
+
+async def test_an_idle_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a moment; and all of them where the service ends."""
+    monkeypatch.setattr(connections, "IDLE", 0.05)
+    ended = asyncio.Event()
+
+    async def serve(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        await anext(heads(reader))
+        writer.write(ANSWER)
+        if not await reader.read():
+            ended.set()
+
+    async with serving(serve) as (client, came):
+        for _ in range(2):
+            assert await body(client, "/one/") == b"fine"
+            async with asyncio.timeout(10):
+                await ended.wait()
+            ended.clear()
+        monkeypatch.undo()
+        assert await body(client, "/one/") == b"fine"
+        client.close()
+        async with asyncio.timeout(10):
+            await ended.wait()
+        assert came == [1, 2, 3]
+
+
+async def test_credentials_go_with_each_question() -> None:
+    """And pages of one upstream, one after the other, over one connection."""
+    with upstreams.running(keeps=True, credentials="Bearer a token of ours") as upstream:
+        upstream.has("demo")
+        client = client_of(upstream.simple, token=SecretStr("a token of ours"))
+        for _ in range(3):
+            assert b'"demo"' in await body(client, "/demo/")
+        client.close()
+        assert upstream.connections == 1
+        assert len(upstream.asked) == 3
