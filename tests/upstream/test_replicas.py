@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -121,10 +122,24 @@ def test_the_process_that_leads_is_killed(
 ) -> None:
     """Everybody gets all bytes, of whom it served too; the upstream is asked twice at most."""
     upstream.has(name, made=big)
-    pieces = len(big.content) // 2**16
-    before = moment == "before the answer"
-    upstream.fault = slowly("/files/", after=2.0) if before else slowly("/files/", slow=2 / pieces)
     path = f"/files/{name}/{big.filename}"
+    killed = threading.Event()
+    sent_first = 0 if moment == "before the answer" else len(big.content) // 2
+
+    def pieces() -> Iterator[bytes]:
+        """Whoever leads is killed amid it, however slow the machine is."""
+        yield big.content[:sent_first]
+        killed.wait(PATIENCE)
+        yield big.content[sent_first:]
+
+    def held(asked: Asked, sent: Sent) -> Sent:
+        if asked.path == path and not killed.is_set():
+            if not sent_first:
+                killed.wait(PATIENCE)
+            return Sent(headers={"Content-Length": str(len(big.content))}, pieces=pieces())
+        return sent
+
+    upstream.fault = held
     with ExitStack() as stack:
         if workers == 1:
             urls = replicas(stack, tmp_path, upstream)
@@ -135,6 +150,7 @@ def test_the_process_that_leads_is_killed(
             leader = holder_of(upstream, path, tmp_path)
             time.sleep(0.5)
             os.kill(leader, signal.SIGKILL)
+            killed.set()
             assert {one.result() for one in asked} == {big.sha256}
     assert len(upstream.paths(path)) == 2
 
