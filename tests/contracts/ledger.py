@@ -14,7 +14,8 @@ from app.access import trail
 from app.access.ledger import Entry, Ledger, Publisher, Session, Token
 from app.models import Actor, Permission, Scope
 
-NOW = datetime(2026, 11, 28, 12, 0, 0, 123456, tzinfo=UTC)
+NOW = datetime(2066, 11, 28, 12, 0, 0, 123456, tzinfo=UTC)
+"""Far ahead: a database may remove what has expired by its own clock."""
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 FLASK = NormalizedName("flask")

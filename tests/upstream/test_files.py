@@ -263,22 +263,23 @@ UNWELL: dict[str, Sent] = {
 }
 
 
-def test_an_upstream_that_is_not_well_hides_no_project(upstream: Upstream, start: Start) -> None:
+@pytest.mark.parametrize("what", UNWELL)
+def test_an_upstream_that_is_not_well_hides_no_project(
+    upstream: Upstream, start: Start, what: str
+) -> None:
     """Known projects are served on; unknown ones are 503, never 404."""
     upstream.headers = {"Cache-Control": "max-age=0"}
     one = {"name": "inner", "url": upstream.simple, "timeout": "1 s"}
     site = start("none", upstream="", upstreams=(one,))
-    for number, (what, fault) in enumerate(UNWELL.items()):
-        upstream.fault = None
-        made = upstream.has(f"known{number}")
-        assert listed(site, f"known{number}"), what
-        fetched(site, f"known{number}", made)
-        upstream.fault = lambda asked, sent, fault=fault: fault
-        time.sleep(AGAIN)
-        assert set(listed(site, f"known{number}")) == {made.filename}, what
-        fetched(site, f"known{number}", made)
-        assert site.ask("GET", f"/simple/unknown{number}/").status_code == 503, what
-        assert site.ask("GET", "/files/strange/strange-1.0.tar.gz").status_code == 503, what
+    made = upstream.has("known")
+    assert listed(site, "known")
+    fetched(site, "known", made)
+    upstream.fault = lambda asked, sent: UNWELL[what]
+    time.sleep(AGAIN)
+    assert set(listed(site, "known")) == {made.filename}
+    fetched(site, "known", made)
+    assert site.ask("GET", "/simple/unknown/").status_code == 503
+    assert site.ask("GET", "/files/strange/strange-1.0.tar.gz").status_code == 503
 
 
 def test_projects_that_are_broken_upstream_do_not_shut_it_off(
