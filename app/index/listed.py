@@ -16,6 +16,7 @@ from itertools import islice
 from packaging.utils import NormalizedName
 
 from app import errors
+from app.abreast import abreast
 from app.cache.base import Cache, Query
 from app.cache.match import matching
 from app.index.follow import Follower
@@ -26,6 +27,7 @@ from app.models import ProjectSummary
 
 FEW = 50
 """So many changes are read by themselves; beyond them the list is read whole."""
+AT_ONCE = 8
 BRIEF = 500
 """So many projects are looked through on the event loop; more in a thread."""
 
@@ -99,9 +101,9 @@ class Listed:
             return None
         if any(change.action in (BEGIN, PRUNED) for change in changes):
             return None
-        names = {change.project for change in changes if change.project is not None}
-        lines = await asyncio.gather(*map(self._line, names))
+        names = sorted({change.project for change in changes if change.project is not None})
         projects = list(last.projects)
+        lines = [line async for line in abreast(map(self._line, names), AT_ONCE)]
         for name, line in zip(names, lines, strict=True):
             at = bisect_left(projects, name, key=lambda one: one.name)
             there = at < len(projects) and projects[at].name == name
