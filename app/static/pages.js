@@ -128,7 +128,8 @@ for (const form of document.querySelectorAll("[data-upload]")) {
       link.href = told.url;
       link.textContent = file.name;
       line.firstChild.replaceChildren(link);
-      return say(`${told.new ? form.dataset.new : form.dataset.known} · sha256 ${told.sha256}`, false);
+      const aside = told.passed_over ? ` · ${form.dataset.aside}` : "";
+      return say(`${told.new ? form.dataset.new : form.dataset.known} · sha256 ${told.sha256}${aside}`, false);
     });
     request.send(body);
   });

@@ -78,6 +78,23 @@ def test_wheels_are_dropped_seen_and_installed(mika: Visitor, shop: Served, tmp_
     assert all("status of 400" in told for told in mika.complaints)
 
 
+def test_a_file_dropped_beside_a_trusted_publisher_is_warned_of(
+    mika: Visitor, shop: Served
+) -> None:
+    """In the line of the file, after its hash."""
+    page = mika.open("/upload")
+    lines = page.locator("[data-uploads] li")
+    warning = "This project has a trusted publisher"
+    drop(page, make_wheel("built", "1.0"))
+    expect(lines.nth(0)).to_contain_text("sha256")
+    expect(lines.nth(0)).not_to_contain_text(warning)
+    publisher = {"provider": "github", "repository": "octo/built", "workflow": "release.yml"}
+    where = f"{shop.url}/api/v1/projects/built/publishers"
+    httpx.post(where, auth=ADMIN, json=publisher).raise_for_status()
+    drop(page, make_wheel("built", "2.0"))
+    expect(lines.nth(1)).to_contain_text(warning)
+
+
 def test_a_token_of_the_page_uploads(mika: Visitor, shop: Served) -> None:
     """It is shown once, and is what twine would send."""
     page = mika.open("/account")

@@ -217,6 +217,22 @@ def test_a_file_is_uploaded_by_a_form(place: Site, browser: Browser, make: objec
     assert entry.actor.id == "admin"
 
 
+def test_t19_a_form_passes_over_a_trusted_publisher(place: Site, browser: Browser) -> None:
+    """Whoever sends a file beside it is warned, on the page and in what the script reads."""
+    place.publish("built")
+    publisher = {"provider": "github", "repository": "octo/built", "workflow": "release.yml"}
+    path = "/api/v1/projects/built/publishers"
+    place.ask("POST", path, auth=ADMIN, json=publisher).raise_for_status()
+    warning = "This project has a trusted publisher, and this file did not come by it."
+    assert f"<br>{warning}</p>" in browser.upload(make_wheel("built", "2.0")).text
+    made = make_wheel("built", "3.0")
+    assert browser.upload(made, Accept="application/json").json()["passed_over"] is True
+    again = browser.upload(made)
+    assert f"<br>{warning}</p>" not in again.text
+    told = browser.upload(make_wheel("by-hand"), Accept="application/json").json()
+    assert (told["new"], told["passed_over"]) == (True, False)
+
+
 def test_the_servers_own_words_say_what_is_wrong(place: Site, browser: Browser) -> None:
     """For browsers as a page, for the script as JSON."""
     broken = Made("broken-1.0-py3-none-any.whl", b"no wheel")
