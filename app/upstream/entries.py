@@ -19,7 +19,8 @@ VERSION = 1
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One file of an upstream's page (simple.parse.Link says what the fields are).
 
-    ``publishers`` are those that its provenance names; None where nobody looked.
+    ``publishers`` are those that its provenance proves; None where nobody looked. They are kept
+    as ``proven``: what was kept as ``publishers`` was believed without a look.
     """
 
     filename: str
@@ -33,7 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upload_time: datetime | None = None
     yanked: str | None = None
     provenance: str | None = None
-    publishers: tuple[str, ...] | None = None
+    publishers: tuple[str, ...] | None = msgspec.field(default=None, name="proven")
 
     @property
     def sha256(self) -> str | None:

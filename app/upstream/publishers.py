@@ -77,8 +77,7 @@ def _carried(entry: Entry, old: Entry | None) -> Entry:
 
 
 async def _published(client: Client, entry: Entry, verify: Verify) -> tuple[str, ...]:
-    sha256 = entry.hashes.get("sha256")
-    if sha256 is None:  # nothing says which bytes it would be about
+    if entry.sha256 is None:  # nothing says which bytes it would be about
         return ()
     accept = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5"
     try:
@@ -87,7 +86,7 @@ async def _published(client: Client, entry: Entry, verify: Verify) -> tuple[str,
                 raise errors.Unreachable(f"it answers {reply.status} for provenance")
             content = await reply.body(limit=LARGEST)
         client.counts["bytes"] += len(content)
-        return tuple(await verify(content, filename=entry.filename, sha256=sha256))
+        return tuple(await verify(content, filename=entry.filename, sha256=entry.sha256))
     except (errors.Unreachable, ValueError) as wrong:
         logger.warning("the publisher of %s is not known: %s", entry.filename, wrong)
         return ()
