@@ -10,9 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from app import errors
-from app.outbound import Outbound
+from app.outbound import Outbound, Target
 from app.upstream import connections
 from app.upstream.client import Client
+from app.upstream.connections import Connection, Connections
 from app.upstream.options import UpstreamOptions
 from tests.servers import upstream as upstreams
 
@@ -82,16 +83,22 @@ async def test_one_connection_carries_one_question_after_the_other() -> None:
 
 async def test_many_at_once_have_connections_of_their_own() -> None:
     """No more of them are kept than one origin may have."""
+    many = connections.MOST + 4
+    turns = [asyncio.Event() for _ in range(2)]
+    asked: list[int] = []
 
     async def serve(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
         async for _ in heads(reader):
-            await asyncio.sleep(0.2)
+            turn = turns[len(asked) // many]
+            asked.append(number)
+            if len(asked) % many == 0:
+                turn.set()
+            await turn.wait()
             writer.write(ANSWER)
 
     async with serving(serve) as (client, came):
-        many = connections.MOST + 4
         for _ in range(2):
             await asyncio.gather(*(body(client, "/one/") for _ in range(many)))
         assert len(came) == many + 4
@@ -141,35 +148,45 @@ async def test_one_that_may_not_go_on_is_not_kept(sent: bytes) -> None:
         assert came == [1, 2]
 
 
-async def test_what_comes_unasked_is_not_the_next_answer() -> None:
+async def test_what_comes_unasked_is_not_the_next_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Said between two questions, on a connection that is kept."""
+    monkeypatch.setattr(connections, "IDLE", 60.0)
+    kept: list[Connection] = []
+    give = Connections.give
+
+    def noting(self: Connections, to: Target, one: Connection) -> None:
+        give(self, to, one)
+        kept.append(one)
+
+    monkeypatch.setattr(Connections, "give", noting)
 
     async def serve(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
         await anext(heads(reader))
         writer.write(ANSWER)
-        await asyncio.sleep(0.05)
+        while len(kept) < number:
+            await asyncio.sleep(0.01)
         writer.write(ANSWER.replace(b"fine", b"evil"))
         await reader.read()
 
     async with serving(serve) as (client, came):
-        for _ in range(3):
+        for number in range(3):
             assert await body(client, "/one/") == b"fine"
-            await asyncio.sleep(0.15)
+            async with asyncio.timeout(30):
+                while kept[number].silent:
+                    await asyncio.sleep(0.01)
         assert came == [1, 2, 3]
 
 
 async def test_a_body_that_is_not_read_takes_its_connection_with_it() -> None:
-    """Whoever asked looked at the head alone, or went away amid the body."""
+    """Whoever asked looked at the head alone, and the rest is still to come."""
 
     async def serve(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
         await anext(heads(reader))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfi")
-        await asyncio.sleep(0.05)
-        writer.write(b"ne")
+        writer.write(ANSWER if number == 3 else ANSWER[:-2])
         await reader.read()
 
     async with serving(serve) as (client, came):
