@@ -2,8 +2,7 @@
 
 Two engines, because they begin differently: a write takes its lock at once, so that what it
 reads still holds when it writes; a read never waits for a write. Rows survive a power cut.
-They come in two kinds: async, with a hop to a thread for each statement, and plain, for whoever
-brings whole transactions to threads.
+Both are for whoever brings whole transactions to threads.
 """
 
 from __future__ import annotations
@@ -17,26 +16,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+from sqlalchemy.pool import QueuePool
 
 QUEUE_TIMEOUT = 30.0
 """Seconds to wait for a connection that this process's other tasks hold."""
 READERS = 4
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
-
-
-class Engines(NamedTuple):
-    """Both are open, and the tables are there."""
-
-    write: AsyncEngine
-    read: AsyncEngine
-
-    async def dispose(self) -> None:
-        """Close all connections."""
-        await self.read.dispose()
-        await self.write.dispose()
 
 
 def file_of(url: URL) -> Path | None:
@@ -46,8 +32,8 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database)
 
 
-class Plain(NamedTuple):
-    """The same, for threads; one connection writes, so let one thread do it."""
+class Engines(NamedTuple):
+    """Both are open; one connection writes, so let one thread do it."""
 
     write: Engine
     read: Engine
@@ -60,20 +46,10 @@ class Plain(NamedTuple):
 
 def engines(url: URL, *, timeout: float) -> Engines:
     """Engines for a file that ``prepare`` made; ``timeout`` seconds for other processes' writes."""
-    common = {"poolclass": AsyncAdaptedQueuePool, **_arguments(timeout)}
-    made = Engines(
-        create_async_engine(url, **common, **_WRITE), create_async_engine(url, **common, **_READ)
-    )
-    _listen(made.write.sync_engine, made.read.sync_engine)
-    return made
-
-
-def plain_engines(url: URL, *, timeout: float) -> Plain:
-    """The same, to be used in threads."""
     url = url.set(drivername="sqlite")
     common = {"poolclass": QueuePool, **_arguments(timeout)}
     common["connect_args"]["check_same_thread"] = False
-    made = Plain(create_engine(url, **common, **_WRITE), create_engine(url, **common, **_READ))
+    made = Engines(create_engine(url, **common, **_WRITE), create_engine(url, **common, **_READ))
     _listen(made.write, made.read)
     return made
 

@@ -15,8 +15,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app import errors, sql, sqlite
 from app.access import ledger_sql, tables
-from app.sql import mysql, postgresql
-from app.sql.database import AnyRow, Server
+from app.sql import database, mysql, postgresql
+from app.sql.database import AnyRow, Engines, Server
+from app.sql.embedded import Embedded
 
 T = TypeVar("T")
 
@@ -24,7 +25,6 @@ LOCK_TIMEOUT = 10.0
 """Seconds to wait for another process's write."""
 POOL_SIZE = 8
 _PRIVATE = 0o600
-_SQLITE = sql.Dialect(driver="sqlite+aiosqlite", arguments=lambda url, _: (url, {}))
 
 
 @contextmanager
@@ -45,39 +45,26 @@ def lay_out(connection: Connection) -> None:
 
 
 class Database:
-    """The database of access: the engines, and the two ways to use them that survive bad luck.
+    """The database of access, its tables there, and the two ways to use it.
 
-    The ``engines`` are open, and the tables are there. ``ask`` and ``change`` raise
-    errors.AccessUnavailable, and whatever the work of a change raises of its own.
+    ``ask`` and ``change`` raise errors.AccessUnavailable, and whatever the work of a change
+    raises of its own. ``plain`` is what both go through.
     """
 
-    def __init__(self, dialect: sql.Dialect, engines: sqlite.Engines, *, timeout: float) -> None:
-        self.engines = engines
-        self._server = Server(
-            dialect,
-            engines,
-            None,
-            readers=sqlite.READERS if dialect is _SQLITE else POOL_SIZE,
-            timeout=timeout,
-            name="The database of users",
-            unavailable=errors.AccessUnavailable,
-        )
+    def __init__(self, plain: database.Database) -> None:
+        self.plain = plain
 
     async def ask(
         self, statement: Executable, values: Mapping[str, object] | None = None
     ) -> Sequence[AnyRow]:
         """All rows of one statement, as of one moment."""
         with answering():
-            return await self._server.read(statement, values or {})
+            return await self.plain.read(statement, values or {})
 
     async def change(self, work: Callable[[Connection], T]) -> T:
         """Do work as one transaction; it may be done again from its beginning."""
         with answering():
-            return await self._server.write(work)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._server.close()
+            return await self.plain.write(work)
 
 
 def opened(
@@ -120,29 +107,38 @@ async def _in_file(url: URL) -> AsyncIterator[Database]:
                 f"The users' file {str(path)!r} cannot keep a write-ahead log; "
                 "put it on a local disk."
             )
-    engines = sqlite.engines(url, timeout=LOCK_TIMEOUT)
+    plain = Embedded(sqlite.engines(url, timeout=LOCK_TIMEOUT), None, name="access")
     try:
         with _starting(path):
-            async with engines.write.begin() as connection:
-                await connection.run_sync(lay_out)
-        yield Database(_SQLITE, engines, timeout=LOCK_TIMEOUT)
+            await plain.write(lay_out)
+        yield Database(plain)
     finally:
-        await engines.dispose()
+        await plain.close()
 
 
 @asynccontextmanager
 async def _on_server(dialect: sql.Dialect, url: URL, *, timeout: float) -> AsyncIterator[Database]:
-    engines = sqlite.Engines(
+    engines = Engines(
         sql.engine(dialect, url, size=1, timeout=timeout),
         sql.engine(dialect, url, size=POOL_SIZE, timeout=timeout, autocommit=True),
     )
-    database = Database(dialect, engines, timeout=timeout)
+    made = Database(
+        Server(
+            dialect,
+            engines,
+            None,
+            readers=POOL_SIZE,
+            timeout=timeout,
+            name="The database of users",
+            unavailable=errors.AccessUnavailable,
+        )
+    )
     try:
         with _reaching(dialect, url):
-            await database.change(lay_out)
-        yield database
+            await made.change(lay_out)
+        yield made
     finally:
-        await database.close()
+        await made.plain.close()
 
 
 @contextmanager

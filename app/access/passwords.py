@@ -12,6 +12,7 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import argon2
@@ -185,16 +186,13 @@ class Passwords:
         key = self._verified.key(stamp, hash, passwords[-1])
         if key in self._verified:
             return True
-        right = await self._compute(hash, passwords, stamp)
-        if right:
-            self._verified.add(key)
-        return right
+        return await self._compute(hash, passwords, stamp)
 
     def expect(self, hash: str) -> None:
         """A user has this hash: failed checks cost as if it were looked at, from now on."""
         kind = hashes.kind(hash)
-        if kind is not None and len(self._decoys) < MAX_KINDS:
-            self._decoys.setdefault(kind, hashes.like(hash))
+        if kind is not None and kind not in self._decoys and len(self._decoys) < MAX_KINDS:
+            self._decoys[kind] = hashes.like(hash)
 
     def outdated(self, hash: str) -> bool:
         """Whether the hash should be made anew with today's parameters."""
@@ -207,6 +205,12 @@ class Passwords:
     async def _hash(self, encoded: bytes) -> str:
         return await asyncio.shield(self._pool.submit(self._hasher.hash, encoded))
 
+    def _computed(self, key: bytes, future: asyncio.Future[bool]) -> None:
+        """At once: whoever asks from now on must find it remembered, or else under way."""
+        self._under_way.pop(key, None)
+        if not future.cancelled() and future.exception() is None and future.result():
+            self._verified.add(key)
+
     async def _compute(self, hash: str | None, passwords: Sequence[bytes], stamp: str) -> bool:
         """One computation for all who ask the same at the same time."""
         key = self._verified.key(stamp, hash or "", passwords[-1])
@@ -216,5 +220,5 @@ class Passwords:
             decoys = [decoy for kind, decoy in self._decoys.items() if kind != own]
             future = self._pool.submit(check, hash, tuple(passwords), decoys)
             self._under_way[key] = future
-            future.add_done_callback(lambda _: self._under_way.pop(key, None))
+            future.add_done_callback(partial(self._computed, key))
         return await asyncio.shield(future)

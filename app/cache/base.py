@@ -55,6 +55,14 @@ class Cache(Protocol):
         """The project with this one file only, or with none; one round trip, however large."""
         ...
 
+    async def certain(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        """What ``outline`` answers, but what is missing in it is certainly not there.
+
+        Raises errors.IndexNotReady where the project (or the file, if one is asked for) is not
+        known, and the cache was not complete (``built``) at the moment of that answer.
+        """
+        ...
+
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         """One file in whatever state, looked up through its project."""
         ...

@@ -17,10 +17,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app import errors, sql, sqlite
 from app.cache import schema
-from app.cache.database import Database, Embedded
 from app.cache.options import SqlOptions
 from app.sql import mysql, postgresql
-from app.sql.database import Server
+from app.sql.database import Database, Engines, Server
+from app.sql.embedded import Embedded
 
 
 @contextmanager
@@ -64,7 +64,7 @@ async def _sqlite(url: URL, options: SqlOptions) -> AsyncIterator[Database]:
                 f"The cache {str(path)!r} cannot keep a write-ahead log there; "
                 "put it on a local disk."
             )
-    database = Embedded(sqlite.plain_engines(url, timeout=timeout), schema.lay_out)
+    database = Embedded(sqlite.engines(url, timeout=timeout), schema.lay_out, name="cache")
     try:
         with _starting(path):
             await database.write(schema.lay_out)
@@ -79,7 +79,7 @@ def _server(
     @asynccontextmanager
     async def opening(url: URL, options: SqlOptions) -> AsyncIterator[Database]:
         timeout = options.timeout.total_seconds()
-        engines = sqlite.Engines(
+        engines = Engines(
             sql.engine(dialect, url, size=1, timeout=timeout),
             sql.engine(dialect, url, size=options.pool_size, timeout=timeout, autocommit=True),
         )

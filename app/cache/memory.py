@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from app import errors
-from app.cache import newest
+from app.cache import certainty, newest
 from app.cache.base import NOTHING, Query
 from app.cache.builds import Builds, emptied
 from app.cache.match import matching
@@ -83,6 +83,12 @@ class MemoryCache:
             return None
         file = known.files.get(filename) if filename is not None else None
         return replace(known.facts, serial=known.serial, files=(file,) if file else ())
+
+    async def certain(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        found = await self.outline(name, filename)
+        if not self._built and not certainty.answers(found, filename):
+            raise errors.IndexNotReady
+        return found
 
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         known = self._known.get(name)

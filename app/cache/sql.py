@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from packaging.utils import NormalizedName
@@ -26,26 +26,25 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 
 from app import errors
-from app.cache import rows, schema, writes
+from app.cache import certainty, rows, schema, writes
 from app.cache.base import NOTHING, Query
 from app.cache.builds import Builds
-from app.cache.database import Database
 from app.cache.engines import answering, opened
 from app.cache.match import matching
 from app.cache.options import SqlOptions
 from app.cache.schema import ERA, LAYOUT, files, history, layouts, meta, projects
 from app.cache.writing import Writing, writing
 from app.models import Change, File, Project, ProjectSummary
+from app.sql.database import Database
 from app.unbroken import Unbroken
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_ROWS = 1000
-"""Rows decoded at once; in between the event loop has its turn."""
 _TERMS = 100
 _TERM_LENGTH = 1000
 """A search beyond these is not put to the database, whose limits differ."""
@@ -65,15 +64,22 @@ _PROJECT = (
 _FILE = select(files.c.body).where(
     files.c.project == bindparam("name"), files.c.filename == bindparam("filename")
 )
-_OUTLINE = (
-    select(projects.c.serial, projects.c.facts.label("body"))
-    .where(projects.c.name == bindparam("name"))
-    .union_all(
-        select(literal_column("-1"), files.c.body).where(
-            files.c.project == bindparam("name"), files.c.filename == bindparam("filename")
-        )
-    )
+_ONE = (
+    select(projects.c.serial, projects.c.facts.label("body")).where(
+        projects.c.name == bindparam("name")
+    ),
+    select(literal_column("-1"), files.c.body).where(
+        files.c.project == bindparam("name"), files.c.filename == bindparam("filename")
+    ),
 )
+_OUTLINE = union_all(*_ONE)
+_WHOLE = -2
+_COMPLETE: Any = select(literal_column(str(_WHOLE)), literal_column("NULL")).where(
+    layouts.c.layout == LAYOUT,
+    layouts.c.built == 1,
+    select(meta.c.value).where(meta.c.name == ERA).exists(),
+)
+_CERTAIN: Executable = union_all(*_ONE, _COMPLETE)
 _LINES = (
     select(projects.c.line)
     .where(projects.c.line.is_not(None), projects.c.name > bindparam("after"))
@@ -134,15 +140,19 @@ class SqlCache:
     async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
         return await self._project(_OUTLINE, name=name, filename=filename or "")
 
+    async def certain(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        with answering():
+            found = await self._read(_CERTAIN, name=name, filename=filename or "")
+            project = await rows.folded([row for row in found if row[0] != _WHOLE])
+        complete = any(serial == _WHOLE for serial, _ in found)
+        if not complete and not certainty.answers(project, filename):
+            await self.built()  # says so where the tables are gone, and makes them anew
+            raise errors.IndexNotReady
+        return project
+
     async def _project(self, statement: Executable, **values: str) -> Project | None:
         with answering():
-            found = await self._read(statement, **values)
-            facts = [(body, serial) for serial, body in found if serial >= 0]
-            if not facts:
-                return None
-            bodies = [body for serial, body in found if serial < 0]
-            parts = [rows.files(part) async for part in _in_turns(bodies)]
-            return rows.project(*facts[0], files=tuple(chain.from_iterable(parts)))
+            return await rows.folded(await self._read(statement, **values))
 
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         with answering():
@@ -187,8 +197,7 @@ class SqlCache:
     async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
         with answering():
             found = await self._read(_CHANGES, after=after, limit=limit)
-            parts = [rows.changes(part) async for part in _in_turns([body for (body,) in found])]
-            return list(chain.from_iterable(parts))
+            return await rows.past([body for (body,) in found])
 
     async def prune(self, below: int, change: Change) -> None:
         while await self._write(writes.prune, below, change):
@@ -255,16 +264,7 @@ class SqlCache:
     async def _listed(self, statement: Executable, after: str) -> list[ProjectSummary]:
         with answering():
             found = await self._read(statement, after=after)
-            parts = [rows.summaries(part) async for part in _in_turns([line for (line,) in found])]
-            return list(chain.from_iterable(parts))
-
-
-async def _in_turns(column: Sequence[bytes]) -> AsyncIterator[Sequence[bytes]]:
-    """The column in parts; between them the event loop has its turn."""
-    for start in range(0, len(column), _ROWS):
-        if start:
-            await asyncio.sleep(0)
-        yield column[start : start + _ROWS]
+            return await rows.listed([line for (line,) in found])
 
 
 def _askable(query: Query) -> bool:

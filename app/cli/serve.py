@@ -19,6 +19,7 @@ from app.access.base import editable
 from app.access.bootstrap import ADMIN, ensure_admin
 from app.access.principals import EVERYONE
 from app.cli import opening
+from app.cli.loading import uncollected
 from app.cli.workers import Workers
 from app.config import Settings
 
@@ -58,6 +59,8 @@ def serve(
         with _adding_up(settings):
             Workers(served, sockets=[listening]).run()
         return
+    with uncollected():
+        served.load()
     server = uvicorn.Server(served)
     with suppress(KeyboardInterrupt):  # it has stopped by then, gracefully
         server.run(sockets=[listening])

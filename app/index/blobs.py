@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from ulid import ULID
 
@@ -106,9 +107,20 @@ async def remove_if_possible(storage: Storage, blob: str) -> None:
 
 
 async def _spooled(path: Path) -> AsyncGenerator[bytes, None]:
-    file = await asyncio.to_thread(path.open, "rb")
+    file, chunk = await asyncio.to_thread(_opened, path)
     try:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
+        while chunk:
             yield chunk
+            # A short one is the last; what is small costs one hop to a thread, not three.
+            chunk = await asyncio.to_thread(file.read, CHUNK) if len(chunk) == CHUNK else b""
     finally:
         file.close()
+
+
+def _opened(path: Path) -> tuple[BinaryIO, bytes]:
+    file = path.open("rb")
+    try:
+        return file, file.read(CHUNK)
+    except OSError:
+        file.close()
+        raise

@@ -61,9 +61,12 @@ class Known:
         """Return if the cache was completely built, and has lost nothing since that we saw."""
         await self._follower.refresh()
         if self._follower.lost or not await self._cache.built():
-            for name in [name for name, project in self._kept.items() if project is None]:
-                self.drop(name)
+            self._forget_absences()
             raise errors.IndexNotReady
+
+    def _forget_absences(self) -> None:
+        for name in [name for name, project in self._kept.items() if project is None]:
+            self.drop(name)
 
     async def complete(self, ask: Callable[[], Awaitable[T]]) -> T:
         """An answer given between two moments at which the cache was complete.
@@ -128,11 +131,29 @@ class Known:
         return await asking
 
     async def outline_now(self, name: NormalizedName, filename: str | None) -> Project | None:
-        """The same as of now; without the file, or None, only where that is certain."""
-        project = await self._cache.outline(name, filename)
-        if project is not None and (filename is None or project.files):
-            return project
-        return await self.complete(lambda: self._cache.outline(name, filename))
+        """The same as of now; without the file, or None, only where that is certain.
+
+        Now None is kept as well, unless the project changed meanwhile: then the next one asks
+        anew.
+        """
+        await self._follower.refresh()
+        sound = not self._follower.lost
+        mine = self._proving[name] = object()
+        try:
+            project = await self._cache.certain(name, filename)
+            if project is None or (filename is not None and not project.files):
+                await self._follower.refresh()
+                if self._follower.lost or not sound:
+                    raise errors.IndexNotReady
+            if project is None and self._proving.get(name) is mine:
+                self._keep(name, None)
+        except errors.IndexNotReady:
+            self._forget_absences()
+            raise
+        finally:
+            if self._proving.get(name) is mine:
+                del self._proving[name]
+        return project
 
     def _changed(self, name: NormalizedName | None, serial: int) -> None:
         """What shows the change already is kept, such as what this process wrote itself."""
@@ -167,19 +188,9 @@ class Known:
         return await asyncio.shield(task)
 
     async def _certain(self, name: NormalizedName) -> Project | None:
-        """The same of a name that was not there; now None is kept as well.
-
-        Unless the project changed meanwhile: then the next one asks anew.
-        """
-        mine = self._proving[name] = object()
-        try:
-            project = await self.complete(lambda: self._cache.project(name))
-            if self._proving.get(name) is mine:
-                self._keep(name, project)
-        finally:
-            if self._proving.get(name) is mine:
-                del self._proving[name]
-        return project
+        """The same of a name that was not there, or deleted; a new one has been claimed since."""
+        project = await self.outline_now(name, None)
+        return project if project is None else await self._asked(name)
 
     def _at_hand(self, name: NormalizedName) -> bool:
         if name not in self._kept or not self._follower.fresh:

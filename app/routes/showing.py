@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 from fastapi import Request, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 from app.access import policy
 from app.access.sessions import Visit
@@ -88,16 +88,16 @@ def _assets() -> Mapping[str, Asset]:
 
 
 LOADED = _assets()
+TEMPLATES = Path(__file__).parent.parent / "templates"
 _PAGES = Environment(
-    loader=PackageLoader("app"),
+    # Read now, not in the event loop; compiled by the first page that needs it.
+    loader=DictLoader({path.name: path.read_text() for path in TEMPLATES.iterdir()}),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
     auto_reload=False,
 )
-for _name in _PAGES.list_templates():
-    _PAGES.get_template(_name)  # read now, not in the event loop
 
 
 def wants(request: Request) -> str | None:

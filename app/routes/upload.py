@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -165,9 +165,13 @@ async def take(
     """
     index, limits, settings = desk.index, desk.limits, desk.settings
 
+    asked: dict[tuple[str, ...], Uploading | None] = {}
+
     async def may_upload(fields: Fields) -> Uploading | None:
-        said = fields if name is None else {**fields, "name": (name,)}
-        return await _authorize(request, uploader, index, desk.ledger, said)
+        named = fields.get("name", ()) if name is None else (name,)
+        if named not in asked:
+            asked[named] = await _authorize(request, uploader, index, desk.ledger, named)
+        return asked[named]
 
     actor = uploader.actor if uploader else ANONYMOUS
     meters = _state(request)["meters"]
@@ -191,8 +195,8 @@ async def take(
                 if await index.generation(distribution.project) is None:
                     await limits.spend(limits.project(counted(request, actor)))
                 # What was proved may have been taken away while the file came and was looked at.
-                again, said = await get_identity(request), {"name": (distribution.project,)}
-                await _authorize(request, again, index, desk.ledger, said)
+                again = await get_identity(request)
+                await _authorize(request, again, index, desk.ledger, (distribution.project,))
                 published = await index.publish(distribution, actor)
     await desk.claims.follow(published, trusted.publisher.id if trusted else None)
     aside = await aftermath.tell(published, trusted, desk.ledger, desk.record, meters)
@@ -227,7 +231,11 @@ for path in ("/pypi/", "/pypi"):
 
 
 async def _authorize(
-    request: Request, uploader: Identity | None, index: Index, ledger: Ledger, fields: Fields
+    request: Request,
+    uploader: Identity | None,
+    index: Index,
+    ledger: Ledger,
+    named: Sequence[str],
 ) -> Uploading | None:
     """Whether the uploader may upload to the project that the form names.
 
@@ -235,7 +243,7 @@ async def _authorize(
 
     A form that names none, or several, passes: the checks refuse it with the better reason.
     """
-    match fields.get("name", ()):
+    match named:
         case (name,):
             project = names.normalize(name.strip())
             generation = await index.generation(project)

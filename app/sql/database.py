@@ -9,10 +9,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, Executable, Row
 from sqlalchemy.exc import DBAPIError, NoResultFound, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from app import errors, sql, sqlite
@@ -25,6 +26,40 @@ PAUSE = 0.02
 """Seconds, doubled and shaken, between the attempts of a transaction that was unlucky."""
 
 
+class Database(Protocol):
+    """One statement read at one moment, one transaction written.
+
+    Where it runs is the database's business: SQLite's in a thread, all of it in one hop; a
+    server's in the event loop, which has its turn whenever the server has.
+
+    Raises what SQLAlchemy, the driver and the network raise, TimeoutError among it.
+    Where a table is not there, it makes all anew before it raises. ``aside`` is how work
+    keeps the event loop free while it computes.
+    """
+
+    async def read(
+        self, statement: Executable, values: Mapping[str, object]
+    ) -> Sequence[AnyRow]: ...
+
+    async def write(self, work: Callable[[Connection], T]) -> T: ...
+
+    def aside(self, computing: Callable[[], T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+class Engines(NamedTuple):
+    """One that writes, in transactions, and one that reads, a statement at a time."""
+
+    write: AsyncEngine
+    read: AsyncEngine
+
+    async def dispose(self) -> None:
+        """Close all connections."""
+        await self.read.dispose()
+        await self.write.dispose()
+
+
 class Server:
     """A database that others ask too. One connection writes: writes queue here, not there.
 
@@ -35,7 +70,7 @@ class Server:
     def __init__(
         self,
         dialect: sql.Dialect,
-        engines: sqlite.Engines,
+        engines: Engines,
         lay_out: Callable[[Connection], object] | None,
         *,
         readers: int,

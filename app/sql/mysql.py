@@ -32,7 +32,7 @@ def arguments(url: URL, timeout: float) -> tuple[URL, dict[str, Any]]:
 DIALECT = sql.Dialect(
     driver="mysql+asyncmy",
     arguments=arguments,
-    again=frozenset({"1020", "1213"}),
+    again=frozenset({"1020", "1205", "1213"}),
     absent=frozenset({"1146"}),
     # Read-only: it is a replica now. Or it is on its way down.
     demoted=frozenset({"1053", "1290", "1792", "1836"}),

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ldap as libldap
 import pytest
@@ -367,12 +368,24 @@ async def test_a_full_house_is_busy(mine: LdapServer) -> None:
         assert {type(one) for one in outcomes} == {errors.AccessUnavailable, errors.Busy}
 
 
+async def gone(server: ldap.LdapServer) -> None:
+    """Wait until the server that was killed listens no more."""
+    address = urlsplit(server.url)
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", address.port or 0)).close()
+        except OSError:
+            return
+        await asyncio.sleep(0.01)
+
+
 async def test_a_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     """It is neither "nobody" nor a wrong password."""
     with ldap.own_server(tmp_path / "slapd") as server:
         async with opened(server.url, cache="1 ms") as access:
             assert await access.identify("alice", PASSWORD) is not None
             os.killpg(server.running.pid, signal.SIGKILL)
+            await gone(server)
             for name in ("alice", "ghost"):
                 with pytest.raises(errors.AccessUnavailable, match="cannot be"):
                     await access.identify(name, PASSWORD)

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import Connection, Executable, delete, text, update
 from ulid import ULID
 
 from app import errors
@@ -84,15 +84,22 @@ def shared_url(
     asyncio.run(execute(running, f"DROP DATABASE {name}"))
 
 
+async def execute(ledger: SqlLedger, *statements: Executable, **values: object) -> None:
+    """As somebody with the database's password would."""
+
+    def work(connection: Connection) -> None:
+        for statement in statements:
+            connection.execute(statement, values)
+
+    await ledger.trail._database._plain.write(work)
+
+
 @pytest.fixture
 async def ledger(shared_url: str) -> AsyncIterator[SqlLedger]:
     """An empty ledger."""
     async with opened(shared_url) as ledger:
-        async with ledger.trail._database._engines.write.begin() as connection:
-            for table in metadata.sorted_tables:
-                if table not in (head, layout):
-                    await connection.execute(delete(table))
-            await connection.execute(update(head).values(number=0, head=""))
+        every = [table for table in metadata.sorted_tables if table not in (head, layout)]
+        await execute(ledger, *map(delete, every), update(head).values(number=0, head=""))
         yield ledger
 
 
@@ -128,22 +135,18 @@ async def test_what_was_changed_or_removed_is_noticed(url: str, fresh: SqlLedger
     """An entry that somebody edited, and one that somebody took out, is named by its number."""
     for _ in range(5):
         await fresh.trail.append(ENTRY)
-    engine = fresh.trail._database._engines.write  # somebody with the database's password
-    async with engine.begin() as connection:
-        await connection.execute(text("DELETE FROM pypicloud_ledger_trail WHERE number = 4"))
+    await execute(fresh, text("DELETE FROM pypicloud_ledger_trail WHERE number = 4"))
     assert (await trail.verify(fresh.trail.entries())).flaw == "entry 4 is missing"
     forged = (await all_of(fresh))[1]
     body = trail.packed(forged).replace(b"alice", b"mallory")
-    async with engine.begin() as connection:
-        update = text("UPDATE pypicloud_ledger_trail SET body = :body WHERE number = 2")
-        await connection.execute(update, {"body": body})
+    update = text("UPDATE pypicloud_ledger_trail SET body = :body WHERE number = 2")
+    await execute(fresh, update, body=body)
     assert (await trail.verify(fresh.trail.entries())).flaw == "entry 2 is not what was written"
 
 
 async def test_a_later_layout_is_refused(url: str, fresh: SqlLedger) -> None:
     """What a later release laid out is not touched by this one."""
-    async with fresh.trail._database._engines.write.begin() as connection:
-        await connection.execute(text("UPDATE pypicloud_ledger_layout SET version = 2"))
+    await execute(fresh, text("UPDATE pypicloud_ledger_layout SET version = 2"))
     with pytest.raises(errors.Misconfigured, match="later release"):
         async with opened(url):
             raise AssertionError
@@ -151,8 +154,7 @@ async def test_a_later_layout_is_refused(url: str, fresh: SqlLedger) -> None:
 
 async def test_a_broken_database_is_unavailable(url: str, fresh: SqlLedger) -> None:
     """A database that answers with an error is AccessUnavailable, and the text tells no row."""
-    async with fresh.trail._database._engines.write.begin() as connection:
-        await connection.execute(text("DROP TABLE pypicloud_ledger_tokens"))
+    await execute(fresh, text("DROP TABLE pypicloud_ledger_tokens"))
     with pytest.raises(errors.AccessUnavailable) as caught:
         await fresh.tokens.find(TOKEN.id)
     assert TOKEN.id not in str(caught.value)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from packaging.utils import NormalizedName
 from passlib import hash as others
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from app import errors, plugins
 from app.access import engines
@@ -362,11 +362,11 @@ async def test_a_thousand_projects_cost_one_question(url: str, access: SqlAccess
     }
     await access.load(People(grants=grants))
     async with engines.opened(url) as database:
-        event.listen(
-            database.engines.read.sync_engine,
-            "before_cursor_execute",
-            lambda _, __, statement, *___: asked.append(statement),
-        )
+
+        def note(_: object, __: object, statement: str, *___: object) -> None:
+            asked.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
         passwords = Passwords(memory=64, passes=1)
         counted = SqlAccess(database, passwords)
         assert await counted.all_grants() == grants

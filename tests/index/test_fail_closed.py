@@ -13,7 +13,7 @@ import pytest
 from packaging.utils import NormalizedName
 
 from app import errors
-from app.cache import schema
+from app.cache import certainty, schema
 from app.cache.memory import MemoryCache
 from app.cache.sql import connect as connect_cache
 from app.index import Index
@@ -58,6 +58,9 @@ class Troubled(MemoryCache):
 
     async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
         return await super().outline(name, filename) if self._remembers() else None
+
+    async def certain(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        return await certainty.certain(self, name, filename)
 
     async def serial(self) -> int:
         self.polls += 1

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from app.access.ledger_sql.counting import SqlAttempts, SqlOnce
-from app.access.ledger_sql.database import Database, Engines
+from app.access.ledger_sql.database import Database
 from app.access.ledger_sql.publishers import SqlPublishers
 from app.access.ledger_sql.sessions import SqlSessions
 from app.access.ledger_sql.subjects import SqlSubjects
 from app.access.ledger_sql.tables import lay_out
 from app.access.ledger_sql.tokens import SqlTokens
 from app.access.ledger_sql.trail import SqlTrail
+from app.sql import database
 
 __all__ = ["SqlLedger", "lay_out"]
 
 
 class SqlLedger:
-    """A Ledger over two engines; ``lay_out`` made the tables."""
+    """A Ledger in a database whose tables ``lay_out`` made."""
 
-    def __init__(self, engines: Engines) -> None:
-        database = Database(engines)
-        self.tokens = SqlTokens(database)
-        self.publishers = SqlPublishers(database)
-        self.sessions = SqlSessions(database)
-        self.subjects = SqlSubjects(database)
-        self.once = SqlOnce(database)
-        self.attempts = SqlAttempts(database)
-        self.trail = SqlTrail(database)
+    def __init__(self, database: database.Database) -> None:
+        kept = Database(database)
+        self.tokens = SqlTokens(kept)
+        self.publishers = SqlPublishers(kept)
+        self.sessions = SqlSessions(kept)
+        self.subjects = SqlSubjects(kept)
+        self.once = SqlOnce(kept)
+        self.attempts = SqlAttempts(kept)
+        self.trail = SqlTrail(kept)

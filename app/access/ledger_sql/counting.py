@@ -7,9 +7,8 @@ import struct
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.ledger_sql import tables
 from app.access.ledger_sql.database import Database
@@ -31,10 +30,10 @@ class SqlOnce:
     async def use(self, kind: str, id: str, until: datetime) -> bool:
         row = {"kind": kind, "id": _digest(id), "until": micros(until)}
 
-        async def work(connection: AsyncConnection) -> bool:
+        def work(connection: Connection) -> bool:
             try:
-                async with connection.begin_nested():
-                    await connection.execute(insert(tables.once).values(**row))
+                with connection.begin_nested():
+                    connection.execute(insert(tables.once).values(**row))
             except IntegrityError:
                 return False
             return True
@@ -60,16 +59,16 @@ class SqlAttempts:
         mine = _attempts.key == _digest(key)
         until = micros(now + window)
 
-        async def work(connection: AsyncConnection) -> int:
+        def work(connection: Connection) -> int:
             question = select(_attempts.times).where(mine).with_for_update()
-            row = (await connection.execute(question)).first()
+            row = connection.execute(question).first()
             if row is None:
                 fresh = {"key": _digest(key), "until": until, "times": _packed([micros(now)])}
-                await connection.execute(insert(tables.attempts).values(**fresh))
+                connection.execute(insert(tables.attempts).values(**fresh))
                 return 1
             times = sorted([*_within(row.times, micros(now - window)), micros(now)])[-MOST:]
             changed = update(tables.attempts).where(mine)
-            await connection.execute(changed.values(until=until, times=_packed(times)))
+            connection.execute(changed.values(until=until, times=_packed(times)))
             return len(times)
 
         return await self._database.write(work)

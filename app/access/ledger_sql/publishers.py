@@ -7,17 +7,17 @@ import json
 from collections.abc import Mapping, Sequence
 
 from packaging.utils import NormalizedName
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import errors
 from app.access.ledger import Publisher
-from app.access.ledger_sql.database import AnyRow, Database
+from app.access.ledger_sql.database import Database
 from app.access.ledger_sql.tables import UNBOUND, micros, moment, packed, tokens
 from app.access.ledger_sql.tables import publishers as table
 from app.access.ledger_sql.tokens import drop
 from app.models import Actor
+from app.sql.database import AnyRow
 
 _own = table.c
 
@@ -46,9 +46,9 @@ class SqlPublishers:
             ),
         }
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             try:
-                await connection.execute(insert(table).values(**row))
+                connection.execute(insert(table).values(**row))
             except IntegrityError:
                 raise errors.PublisherExists from None
 
@@ -65,9 +65,9 @@ class SqlPublishers:
         return found[0] if found else None
 
     async def remove(self, id: str) -> bool:
-        async def work(connection: AsyncConnection) -> bool:
-            gone = await connection.execute(delete(table).where(_own.id == id))
-            await drop(connection, tokens.c.publisher == id)
+        def work(connection: Connection) -> bool:
+            gone = connection.execute(delete(table).where(_own.id == id))
+            drop(connection, tokens.c.publisher == id)
             return bool(gone.rowcount)
 
         return await self._database.write(work)
@@ -80,14 +80,15 @@ class SqlPublishers:
     async def bind(self, project: NormalizedName, generation: str) -> None:
         pending = (_own.project == project) & (_own.generation == UNBOUND)
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             # Whoever added an equal one to the project itself was quicker.
             there = select(_own.same).where(_own.project == project, _own.generation == generation)
-            same = (await connection.execute(there)).scalars().all()
-            await connection.execute(delete(table).where(pending, _own.same.in_(same)))
-            await connection.execute(update(table).where(pending).values(generation=generation))
+            same = connection.execute(there).scalars().all()
+            connection.execute(delete(table).where(pending, _own.same.in_(same)))
+            connection.execute(update(table).where(pending).values(generation=generation))
 
-        await self._database.write(work)
+        if await self._database.read(select(_own.id).where(pending).limit(1)):
+            await self._database.write(work)
 
     async def _found(self, which: ColumnElement[bool]) -> list[Publisher]:
         rows = await self._database.read(select(table).where(which).order_by(_own.added, _own.id))

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from app.access.ledger import Session
-from app.access.ledger_sql.database import AnyRow, Database
+from app.access.ledger_sql.database import Database
 from app.access.ledger_sql.tables import micros, moment, packed
 from app.access.ledger_sql.tables import sessions as table
+from app.sql.database import AnyRow
 
 SEEN_EVERY = timedelta(minutes=1)
 _own = table.c

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.ledger_sql.database import Database
 from app.access.ledger_sql.tables import subjects as table
@@ -27,12 +26,12 @@ class SqlSubjects:
     async def bind(self, issuer: str, subject: str, user: str) -> bool:
         row = {"subject": _digest(issuer, subject), "issuer": _digest(issuer), "user": user}
 
-        async def work(connection: AsyncConnection) -> bool:
+        def work(connection: Connection) -> bool:
             try:
-                async with connection.begin_nested():
-                    await connection.execute(insert(table).values(**row))
+                with connection.begin_nested():
+                    connection.execute(insert(table).values(**row))
             except IntegrityError:
-                held = await connection.execute(select(_own.user).where(_is(issuer, subject)))
+                held = connection.execute(select(_own.user).where(_is(issuer, subject)))
                 return held.scalar_one_or_none() == user
             return True
 

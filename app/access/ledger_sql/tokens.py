@@ -9,15 +9,15 @@ from itertools import groupby
 from typing import Any
 
 from packaging.utils import NormalizedName
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from app import errors
 from app.access.ledger import Token
-from app.access.ledger_sql.database import AnyRow, Database
+from app.access.ledger_sql.database import Database
 from app.access.ledger_sql.tables import UNBOUND, micros, moment, packed, token_projects
 from app.access.ledger_sql.tables import tokens as table
 from app.models import Permission, Scope
+from app.sql.database import AnyRow
 
 USED_EVERY = timedelta(minutes=1)
 KEPT = timedelta(days=1)
@@ -43,14 +43,14 @@ class SqlTokens:
         if rows:
             inserted.append(insert(token_projects).values(rows))
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             if token.parent is not None:
                 # Held until the new one is there: whoever revokes it sees both, or came first.
                 held = select(_own.id).where(_own.id == token.parent).with_for_update()
-                if (await connection.execute(held)).scalar() is None:
+                if connection.execute(held).scalar() is None:
                     raise errors.TokenNotFound(token.parent)
             for one in inserted:
-                await connection.execute(one)
+                connection.execute(one)
 
         await self._database.write(work)
 
@@ -78,9 +78,9 @@ class SqlTokens:
 
     async def bind(self, project: NormalizedName, generation: str) -> None:
         meant = (_projects.project == project) & (_projects.generation == UNBOUND)
-        await self._database.change(
-            update(token_projects).where(meant).values(generation=generation)
-        )
+        if await self._database.read(select(_projects.token).where(meant).limit(1)):
+            bound = update(token_projects).where(meant).values(generation=generation)
+            await self._database.change(bound)
 
     async def sweep(self, now: datetime) -> int:
         return await self._drop(_own.expires < micros(now - KEPT))
@@ -95,27 +95,27 @@ class SqlTokens:
         return [_token(list(same)) for _, same in groupby(rows, key=lambda row: row.id)]
 
     async def _drop(self, which: ColumnElement[bool]) -> int:
-        async def work(connection: AsyncConnection) -> int:
-            return await drop(connection, which)
+        def work(connection: Connection) -> int:
+            return drop(connection, which)
 
         return await self._database.write(work)
 
 
-async def drop(connection: AsyncConnection, which: ColumnElement[bool]) -> int:
+def drop(connection: Connection, which: ColumnElement[bool]) -> int:
     """Remove tokens, and those made with them; how many the first ones were."""
     # Each is held before those made with it are looked for: then nobody makes another.
     wanted = select(_own.id).where(which).with_for_update()
-    found = (await connection.execute(wanted)).scalars().all()
+    found = connection.execute(wanted).scalars().all()
     ids: list[str] = list(found)
     generation = ids
     while generation:
         below = select(_own.id).where(_own.parent.in_(generation), _own.id.not_in(ids))
         held = below.with_for_update()
-        generation = list((await connection.execute(held)).scalars().all())
+        generation = list(connection.execute(held).scalars().all())
         ids += generation
     if ids:
-        await connection.execute(delete(token_projects).where(_projects.token.in_(ids)))
-        await connection.execute(delete(table).where(_own.id.in_(ids)))
+        connection.execute(delete(token_projects).where(_projects.token.in_(ids)))
+        connection.execute(delete(table).where(_own.id.in_(ids)))
     return len(found)
 
 

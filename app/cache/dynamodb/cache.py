@@ -14,7 +14,7 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from app import errors
-from app.cache import newest
+from app.cache import certainty, newest
 from app.cache.base import NOTHING, Query
 from app.cache.builds import Builds
 from app.cache.dynamodb import reading, records, sweeping, writes
@@ -72,6 +72,9 @@ class DynamoDBCache:
                 return _project(known, (file,) if file else ())
             if not await self._moved(prefix):
                 return None
+
+    async def certain(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        return await certainty.certain(self, name, filename)
 
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         found = await self.outline(name, filename)

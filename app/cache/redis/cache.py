@@ -13,6 +13,7 @@ from typing import TypeVar
 from packaging.utils import NormalizedName
 
 from app import errors
+from app.cache import certainty
 from app.cache.base import NOTHING, Query
 from app.cache.builds import Builds, emptied
 from app.cache.redis import era as scripts
@@ -68,6 +69,9 @@ class RedisCache:
         with answering():
             files = records.files(held.files.values())
         return replace(held.facts, serial=held.serial, files=tuple(files))
+
+    async def certain(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        return await certainty.certain(self, name, filename)
 
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         outline = await self.outline(name, filename)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from app import errors
 from app.cache.base import Cache, Query
 from app.models import FileState
 from app.testing.cache.nouns import (
@@ -89,3 +90,24 @@ class Knowing:
         found = await cache.project(ALPHA)
         assert found is not None
         assert [f.version for f in found.files] == ["1.0"]
+
+    async def test_what_is_missing_is_certain_only_in_a_complete_cache(self, cache: Cache) -> None:
+        """Until it is built, and once it is cleared, a missing project or file is not absent."""
+        file = make_file()
+        for _ in range(2):
+            await cache.save_project(make_project(), CHANGE)
+            await cache.save(file, CHANGE)
+            for asked in ((BETA, None), (BETA, file.filename), (ALPHA, "alpha-3.0.tar.gz")):
+                with pytest.raises(errors.IndexNotReady):
+                    await cache.certain(*asked)
+            assert await cache.certain(ALPHA, file.filename) == await cache.project(ALPHA)
+            await cache.set_built()
+            assert await cache.certain(BETA) is None
+            assert await cache.certain(BETA, file.filename) is None
+            outline = await cache.outline(ALPHA)
+            assert await cache.certain(ALPHA, "alpha-3.0.tar.gz") == outline
+            assert await cache.certain(ALPHA) == outline
+            assert await cache.certain(ALPHA, file.filename) == await cache.project(ALPHA)
+            await cache.clear()
+            with pytest.raises(errors.IndexNotReady):
+                await cache.certain(ALPHA)

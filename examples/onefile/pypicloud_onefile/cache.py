@@ -92,6 +92,9 @@ class JsonLinesCache:
     async def outline(self, name: NormalizedName, filename: str | None = None) -> Project | None:
         return await self._read(lambda memory: memory.outline(name, filename))
 
+    async def certain(self, name: NormalizedName, filename: str | None = None) -> Project | None:
+        return await self._read(lambda memory: memory.certain(name, filename))
+
     async def file(self, name: NormalizedName, filename: str) -> File | None:
         return await self._read(lambda memory: memory.file(name, filename))
 

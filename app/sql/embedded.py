@@ -1,9 +1,4 @@
-"""What the cache asks of a database: one statement read at one moment, one transaction written.
-
-The work of a transaction is plain code on a plain Connection. Where it runs is the database's
-business: SQLite's in a thread, all of it in one hop; a server's in the event loop, which has
-its turn whenever the server has.
-"""
+"""SQLite, asked over and over: whole transactions, in threads."""
 
 from __future__ import annotations
 
@@ -11,42 +6,30 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import NoResultFound, SQLAlchemyError
 
 from app import sqlite
-from app.cache.rows import AnyRow
-from app.sql.database import turn
+from app.sql.database import AnyRow, turn
 
 T = TypeVar("T")
 
 
-class Database(Protocol):
-    """Raises what SQLAlchemy, the driver and the network raise, TimeoutError among it.
+class Embedded:
+    """SQLite, in threads of its own: a whole transaction, or a whole question, in one hop.
 
-    Where a table is not there, it makes all anew before it raises. ``aside`` is how work
-    keeps the event loop free while it computes.
+    ``lay_out`` makes the tables anew where they are gone; None: that is an error like another.
     """
 
-    async def read(
-        self, statement: Executable, values: Mapping[str, object]
-    ) -> Sequence[AnyRow]: ...
-
-    async def write(self, work: Callable[[Connection], T]) -> T: ...
-
-    def aside(self, computing: Callable[[], T]) -> T: ...
-
-
-class Embedded:
-    """SQLite, in threads of the cache's own."""
-
-    def __init__(self, engines: sqlite.Plain, lay_out: Callable[[Connection], object]) -> None:
+    def __init__(
+        self, engines: sqlite.Engines, lay_out: Callable[[Connection], object] | None, *, name: str
+    ) -> None:
         self._engines = engines
         self._lay_out = lay_out
-        self._reading = ThreadPoolExecutor(sqlite.READERS, "cache-read")
-        self._writing = ThreadPoolExecutor(1, "cache-write")
+        self._reading = ThreadPoolExecutor(sqlite.READERS, f"{name}-read")
+        self._writing = ThreadPoolExecutor(1, f"{name}-write")
         self._readers = asyncio.Semaphore(sqlite.READERS)
         self._writer = asyncio.Semaphore(1)
 
@@ -84,6 +67,8 @@ class Embedded:
             raise
 
     def _mend(self, error: SQLAlchemyError) -> None:
+        if self._lay_out is None:
+            return
         missing = str(getattr(error, "orig", "")).startswith("no such table")
         if missing or isinstance(error, NoResultFound):
             with self._engines.write.begin() as connection:
