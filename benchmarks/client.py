@@ -94,11 +94,13 @@ def get(port: int, path: str, *headers: str) -> bytes:
     ).encode()
 
 
-def post_head(port: int, length: int) -> bytes:
-    """The head of an upload by the admin, whose form has ``length`` bytes."""
-    credentials = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
+def post_head(
+    port: int, length: int, *, path: str = "/legacy/", who: str = f"admin:{PASSWORD}"
+) -> bytes:
+    """The head of an upload by ``who``, whose form has ``length`` bytes."""
+    credentials = base64.b64encode(who.encode()).decode()
     lines = [
-        "POST /legacy/ HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
         f"Authorization: Basic {credentials}",
         f"Content-Type: multipart/form-data; boundary={BOUNDARY}",

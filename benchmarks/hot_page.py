@@ -9,19 +9,16 @@ from __future__ import annotations
 import argparse
 import base64
 import http.client
-import os
-import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from benchmarks import filled
+from benchmarks.nginx import nginx
 from benchmarks.report import Figure, parser, say, show
-from benchmarks.server import MIB, PASSWORD, Server, free_port, serve, temporary_folder
+from benchmarks.server import MIB, PASSWORD, Server, serve, temporary_folder
+from benchmarks.wrk import Load, load
 
 JSON = "Accept: application/vnd.pypi.simple.v1+json"
 HTML = "Accept: text/html"
@@ -30,18 +27,6 @@ BASIC = "Authorization: Basic " + base64.b64encode(f"admin:{PASSWORD}".encode())
 FILES = 200
 QUIET = "1 h"
 """Between two reconciliations: nothing but our requests may ask the cache."""
-
-_CONF = """\
-{user}worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; etag on; gzip_static on; default_type application/octet-stream;
-  keepalive_requests 100000000; sendfile on; tcp_nopush on;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; root {folder}/www; }}
-}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +41,6 @@ class Case:
     goal: str
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one turn gave: answers each second, seconds of processor for a thousand."""
-
-    rate: float
-    processor: float
-
-
 def main() -> None:
     """Measure."""
     arguments = parser(__doc__)
@@ -75,10 +52,10 @@ def main() -> None:
         filled.fill_cache(folder, projects=1, files=FILES)
         with (
             serve(folder, reconcile_interval=QUIET) as ours,
-            _nginx(folder) as theirs,
+            nginx(folder) as theirs,
         ):
             figures: list[Figure] = []
-            for case in _cases(ours, folder / "www"):
+            for case in _cases(ours, theirs, folder / "www"):
                 say(case.name)
                 figures += _compare(case, ours, theirs, chosen)
             say("known beside anonymous")
@@ -87,7 +64,7 @@ def main() -> None:
     show("hot_page", figures, as_json=chosen.json)
 
 
-def _cases(server: Server, www: Path) -> Iterator[Case]:
+def _cases(server: Server, static: Server, www: Path) -> Iterator[Case]:
     """The cases; the files of nginx are what we answer."""
     page = f"/simple/{filled.name(0)}/"
     for label, accept in (("JSON", JSON), ("HTML", HTML)):
@@ -98,7 +75,7 @@ def _cases(server: Server, www: Path) -> Iterator[Case]:
         yield Case(f"{label} page", page, f"/{file}", every, (GZIP,), "0.75")
         yield Case(f"{label} page, Basic", page, f"/{file}", (*every, BASIC), (GZIP,), "0.68")
     tag = _ask(server.port, page, JSON, GZIP)[1]
-    kept = _ask(_port(www), "/JSON.page", GZIP)[1]
+    kept = _ask(static.port, "/JSON.page", GZIP)[1]
     yield Case(
         "304",
         page,
@@ -107,10 +84,6 @@ def _cases(server: Server, www: Path) -> Iterator[Case]:
         (GZIP, f"If-None-Match: {kept}"),
         "0.75",
     )
-
-
-def _port(www: Path) -> int:
-    return int((www.parent / "nginx.port").read_text())
 
 
 def _ask(port: int, path: str, *headers: str) -> tuple[bytes, str]:
@@ -125,30 +98,11 @@ def _ask(port: int, path: str, *headers: str) -> tuple[bytes, str]:
     return body, tag
 
 
-@contextmanager
-def _nginx(folder: Path) -> Iterator[Server]:
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
-    if program is None or shutil.which("wrk") is None:
-        raise SystemExit("This needs nginx and wrk (Debian: apt-get install nginx wrk).")
-    (folder / "www").mkdir()
-    port = free_port()
-    (folder / "nginx.port").write_text(str(port))
-    conf = folder / "nginx.conf"
-    user = "" if os.geteuid() else "user root; "
-    conf.write_text(_CONF.format(folder=folder, port=port, user=user))
-    process = subprocess.Popen([program, "-c", str(conf)], cwd=folder)
-    try:
-        yield Server(process.pid, port, folder, 0.0)
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
 def _compare(case: Case, ours: Server, theirs: Server, chosen: argparse.Namespace) -> list[Figure]:
     turns: list[tuple[Load, Load]] = []
     for _ in range(chosen.turns):
-        one = _load(ours, case.path, case.headers, chosen.connections, chosen.seconds)
-        other = _load(theirs, case.file, case.theirs, chosen.connections, chosen.seconds)
+        one = _turn(ours, case.path, case.headers, chosen)
+        other = _turn(theirs, case.file, case.theirs, chosen)
         turns.append((one, other))
     return [
         Figure(f"{case.name}, ours", median(a.rate for a, _ in turns), "/s"),
@@ -171,8 +125,8 @@ def _known(ours: Server, chosen: argparse.Namespace) -> list[Figure]:
     page, every = f"/simple/{filled.name(0)}/", (JSON, GZIP)
     turns: list[tuple[Load, Load]] = []
     for _ in range(chosen.turns):
-        known = _load(ours, page, (*every, BASIC), chosen.connections, chosen.seconds)
-        anonymous = _load(ours, page, every, chosen.connections, chosen.seconds)
+        known = _turn(ours, page, (*every, BASIC), chosen)
+        anonymous = _turn(ours, page, every, chosen)
         turns.append((known, anonymous))
     return [
         Figure(
@@ -190,20 +144,8 @@ def _known(ours: Server, chosen: argparse.Namespace) -> list[Figure]:
     ]
 
 
-def _load(
-    server: Server, path: str, headers: tuple[str, ...], connections: int, seconds: int
-) -> Load:
-    before = server.cpu()
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
-    for header in headers:
-        command += ["-H", header]
-    said = subprocess.check_output([*command, f"http://127.0.0.1:{server.port}{path}"], text=True)
-    spent = server.cpu() - before
-    found = re.search(r"(\d+) requests in ", said)
-    rate = re.search(r"Requests/sec:\s+([0-9.]+)", said)
-    if found is None or rate is None or ("Non-2xx" in said and "If-None" not in str(headers)):
-        raise SystemExit(said)
-    return Load(float(rate[1]), spent / int(found[1]) * 1000)
+def _turn(server: Server, path: str, headers: Sequence[str], chosen: argparse.Namespace) -> Load:
+    return load(server, path, headers, connections=chosen.connections, seconds=chosen.seconds)
 
 
 if __name__ == "__main__":

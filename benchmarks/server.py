@@ -96,12 +96,30 @@ def serve(
     The block begins when ``ready`` answers 200.
     """
     port = free_port()
+    made = environment(folder, port=str(port), **settings) | dict(variables or {})
+    with launched(command, folder, port=port, ready=ready, variables=made) as server:
+        yield server
+
+
+@contextmanager
+def launched(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    port: int,
+    ready: str,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """Run any server in ``folder`` until the block ends; it begins when ``ready`` answers 200.
+
+    ``variables`` are its whole environment; None: that of this process.
+    """
     with (folder / "server.log").open("ab") as log:
         began = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment(folder, port=str(port), **settings) | dict(variables or {}),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -163,7 +181,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, path: str, folder: Path) 
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=10) as connected:
                 connected.sendall(request)
-                if connected.recv(64).startswith(b"HTTP/1.1 200"):
+                if connected.recv(64)[8:].startswith(b" 200"):  # HTTP/1.0 is one, too
                     return
         except OSError:
             pass

@@ -154,9 +154,9 @@ def main() -> None:
     )
 
 
-def upload(server: Server, wheel: Wheel, size: int, sha256: str) -> tuple[float, float]:
-    """Seconds until all is sent, and until the server answers."""
-    fields = {
+def fields(sha256: str) -> dict[str, str]:
+    """The form, but for the file."""
+    return {
         ":action": "file_upload",
         "protocol_version": "1",
         "metadata_version": "2.4",
@@ -166,7 +166,11 @@ def upload(server: Server, wheel: Wheel, size: int, sha256: str) -> tuple[float,
         "pyversion": "py3",
         "sha256_digest": sha256,
     }
-    head = client.form_head(fields, FILENAME)
+
+
+def upload(server: Server, wheel: Wheel, size: int, sha256: str) -> tuple[float, float]:
+    """Seconds until all is sent, and until the server answers."""
+    head = client.form_head(fields(sha256), FILENAME)
     length = len(head) + size + len(client.FORM_TAIL)
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=1800)) as connected:
         began = time.perf_counter()
