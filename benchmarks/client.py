@@ -178,5 +178,5 @@ async def send(
     took = time.perf_counter() - began
     for connection in made:
         connection.close()
-    cuts = quantiles(times, n=100)
+    cuts = quantiles(times * 2, n=100)  # one answer is its own middle
     return Load(len(times), took, cuts[49], cuts[98])

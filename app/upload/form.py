@@ -60,11 +60,20 @@ async def receive(
     )
     try:
         async with aclosing(_batches(chunks, reader)) as batches:
+            fed: asyncio.Future[bool] | None = None
             async for batch in batches:
-                if await asyncio.to_thread(reader.feed, batch):
+                if fed is not None:
+                    await fed
+                    fed = None
+                if reader.in_content:
+                    # While the next bytes come.
+                    fed = asyncio.ensure_future(asyncio.to_thread(reader.feed, batch))
+                elif await asyncio.to_thread(reader.feed, batch):
                     if on_fields is not None:
                         await on_fields(reader.fields())
                     await asyncio.to_thread(reader.resume)
+            if fed is not None:
+                await fed
         content = await asyncio.to_thread(reader.finish)
         yield Form(fields=reader.fields(), content=content)
     finally:

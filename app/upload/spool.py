@@ -8,11 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from app import errors
 from app.models import Hashes
+
+_WORTH_A_HOP = 64 * 2**10
+"""Bytes."""
+_DIGESTS = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "digest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Spool:
         """Add a chunk. Raises errors.TooLarge before a byte beyond the limit is written."""
         self._size += len(chunk)
         check_size(self._size, self._limit)
+        beside = self._hashing(chunk)
         try:
             written = 0
             with memoryview(chunk) as view:
@@ -56,8 +62,18 @@ class Spool:
                     written += os.write(self._descriptor, view[written:])
         except OSError as error:
             raise _unwritable() from error
-        for digest in (self._sha256, self._blake2, self._md5):
+        finally:
+            self._sha256.update(chunk)
+            wait(beside)
+
+    def _hashing(self, chunk: bytes) -> list[Future[None]]:
+        """The slower digests, beside one another where that is worth a hop."""
+        slower = (self._md5, self._blake2)
+        if len(chunk) >= _WORTH_A_HOP:
+            return [_DIGESTS.submit(digest.update, chunk) for digest in slower]
+        for digest in slower:
             digest.update(chunk)
+        return []
 
     def finish(self, filename: str) -> Spooled:
         """Close the file; its bytes stay until ``discard``."""

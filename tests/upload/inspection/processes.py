@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -26,6 +27,8 @@ def is_running(pid: int) -> bool:
 
 def children() -> set[int]:
     """The processes that this one started."""
-    threads = Path(f"/proc/{os.getpid()}/task").iterdir()
-    found = (thread / "children" for thread in threads)
-    return {int(pid) for path in found for pid in path.read_text().split()}
+    found: set[int] = set()
+    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            found |= set(map(int, (thread / "children").read_text().split()))
+    return found
