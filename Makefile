@@ -96,8 +96,9 @@ soak: install servers ## Run the crashes, the races and the made-up requests at 
 	SOAK=1 $(PYTEST) tests/upstream tests/e2e/test_upstreams.py
 
 bench: install clients servers ## Measure; see benchmarks/
-	@for name in start login_timing hot_page cold_page redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches upstreams; do \
-	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in start login_timing hot_page hot_work other_servers peers install_chain cold_page redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches upstreams; do \
+	  echo "== $$name"; BENCHMARKS_FOLDER=build/benchmarks $(BIN)/python -m benchmarks.$$name || exit 1; done
+	$(BIN)/python -m benchmarks.chart build/benchmarks docs/images/peers.svg
 
 upgrade: install ## Bring the environment to the newest versions and pin them
 	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --group dev -e .
@@ -105,5 +106,5 @@ upgrade: install ## Bring the environment to the newest versions and pin them
 	mv constraints.new constraints.txt
 
 clean: ## Remove what was made here, but not data/
-	rm -rf .audit.json .venv .venv-clients .venv-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
+	rm -rf .audit.json .venv .venv-clients .venv-servers .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

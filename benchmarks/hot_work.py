@@ -115,7 +115,8 @@ def _many(chosen: argparse.Namespace) -> list[Figure]:
         with serve(folder, reconcile_interval=QUIET) as server:
             # Each page is made once before it is hot.
             pages = (
-                client.get(server.port, f"/simple/{filled.name(n)}/", JSON) for n in range(PROJECTS)
+                client.get(server.port, f"/simple/{filled.name(n)}/", JSON, GZIP)
+                for n in range(PROJECTS)
             )
             uvloop.run(client.send(server.port, pages, connections=8))
             _turn(server, "/", (JSON, GZIP), chosen, script)

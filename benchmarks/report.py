@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FOLDER = "BENCHMARKS_FOLDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def show(title: str, figures: Sequence[Figure], *, as_json: bool) -> None:
-    """Print the figures."""
+    """Print the figures; where FOLDER names one, they are kept there as JSON as well."""
+    told = json.dumps({"benchmark": title, "figures": [asdict(figure) for figure in figures]})
+    if folder := os.environ.get(FOLDER):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / f"{title}.json").write_text(f"{told}\n")
     if as_json:
-        print(json.dumps({"benchmark": title, "figures": [asdict(figure) for figure in figures]}))
+        print(told)
         return
     width = max(len(figure.name) for figure in figures)
     print(title)
