@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from app.index import Index
 from app.models import ProjectSummary
+from app.web.facets import Facets
 from app.web.ranking import Corpus, Match
 
 MANY = 500
@@ -16,10 +17,13 @@ MANY = 500
 class Catalogue:
     """Searches the projects of an index, all of them; whoever asks filters by rights.
 
+    ``facets`` is what their newest releases say.
+
     Methods raise errors.IndexNotReady and errors.CacheUnavailable.
     """
 
     def __init__(self, index: Index) -> None:
+        self.facets = Facets(index)
         self._index = index
         self._serial = -1
         self._corpus = Corpus(())

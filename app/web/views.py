@@ -63,15 +63,39 @@ class HomeView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What projects have to be, beside what is typed; empty: anything.
+
+    ``yanked``: some release of theirs is, or none (``yes``, ``no``). ``origin`` is upload,
+    adopted or upstream.
+    """
+
+    status: str = ""
+    origin: str = ""
+    yanked: str = ""
+    keyword: str = ""
+    classifier: str = ""
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether what releases say has to be known."""
+        return bool(self.origin or self.yanked or self.keyword or self.classifier)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchView:
-    """A page of what was found; ``total`` of all pages."""
+    """A page of what was found; ``total`` of all pages.
+
+    ``missing``: of so many projects it is not known yet what they say.
+    """
 
     query: str
-    status: str
+    wanted: Wanted
     order: str
     total: int
     page: int
     pages: int
+    missing: int
     projects: Sequence[ProjectLine]
 
 
@@ -176,6 +200,7 @@ class ProjectView:
 
     ``latest``: this is the release that installers take. ``origin`` is where its files come
     from: upload, adopted, or an upstream's name. ``history`` holds the newest releases.
+    ``needing``: projects here whose newest release needs this one, as far as that is known.
     """
 
     name: str
@@ -200,6 +225,7 @@ class ProjectView:
     filter: FileFilter
     feed: str
     manageable: bool
+    needing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

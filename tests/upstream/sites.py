@@ -76,3 +76,11 @@ def trail(site: Site, action: str) -> list[Entry]:
         assert time.monotonic() < deadline, f"no {action}"
         time.sleep(0.2)
     return found
+
+
+def hashed(answer: httpx.Response) -> str:
+    """The sha256 of a body as it comes: many of large ones are more than a machine has room for."""
+    digest = hashlib.sha256()
+    for chunk in answer.iter_bytes():
+        digest.update(chunk)
+    return digest.hexdigest()

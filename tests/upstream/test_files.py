@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from tests.factories import Made, make_wheel
 from tests.routes.site import Site
 from tests.servers.upstream import Asked, Fault, Sent, Upstream, core_metadata
 from tests.upstream.conftest import SOAK, Start
-from tests.upstream.sites import AGAIN, JSON, ask_alone, fetched, listed, trail
+from tests.upstream.sites import AGAIN, JSON, fetched, hashed, listed, trail
 
 BIG = make_wheel("big", "1.0", files={"big.bin": os.urandom(3 * 2**20)})
 SITE_FILE = f"/files/big/{BIG.filename}"
@@ -133,8 +132,8 @@ def test_many_who_ask_at_once_share_one_transfer(
         return "stayed"
 
     def ask(_: int) -> str:
-        answer = ask_alone(url)
-        return hashlib.sha256(answer.content).hexdigest()
+        with httpx.stream("GET", url, timeout=120, trust_env=False, verify=False) as answer:
+            return hashed(answer)
 
     readers = 192 if SOAK else 40
     with ThreadPoolExecutor(readers + 8) as pool:

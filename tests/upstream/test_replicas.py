@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -20,7 +19,7 @@ from tests import processes
 from tests.factories import Made
 from tests.servers.upstream import Asked, Fault, Sent, Upstream
 from tests.upstream.conftest import SOAK
-from tests.upstream.sites import JSON
+from tests.upstream.sites import JSON, hashed
 
 READERS = 200 if SOAK else 24
 PATIENCE = 60.0
@@ -70,14 +69,15 @@ def persistent(urls: Sequence[str], path: str) -> str:
     with httpx.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:  # loopback
         while time.monotonic() < deadline:
             try:
-                answer = client.get(f"{urls[number % len(urls)]}{path}", headers=JSON)
+                with client.stream(
+                    "GET", f"{urls[number % len(urls)]}{path}", headers=JSON
+                ) as answer:
+                    assert answer.status_code in (200, 503), answer.read()
+                    if answer.status_code == 200:
+                        return hashed(answer)
             except httpx.TransportError:
-                time.sleep(0.1)
-            else:
-                assert answer.status_code in (200, 503), answer.text
-                if answer.status_code == 200:
-                    return hashlib.sha256(answer.content).hexdigest()
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
             number += 1
     return "nothing"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from app.access import policy
 from app.dependencies import (
     AccessDep,
     BaseUrlDep,
+    CatalogueDep,
     DefaultsDep,
     DescriptionsDep,
     IndexDep,
@@ -35,6 +37,8 @@ from app.web.views import FileFilter, FileView, ProjectView, ReleaseLine, Releas
 
 router = pages()
 
+NEEDING = 100
+"""Projects that need one, on its page."""
 EACH = 100
 """Releases on a page of all."""
 DESCRIPTION_POLICY = (
@@ -70,6 +74,20 @@ async def get_manages(
 ManagesDep = Annotated[bool, Depends(get_manages)]
 
 
+async def get_needing(
+    project: str, catalogue: CatalogueDep, reader: PageReaderDep
+) -> Sequence[str]:
+    """The projects that need the path's one, as far as the viewer may read them."""
+    name = project_name(project)
+    await reader.project(name)  # nothing is read for whoever may not see it
+    wanted = await catalogue.facets.needing(name)
+    every = [one for one in await catalogue.newest() if one.name in wanted]
+    return sorted(one.name for one in await reader.visible(every))[:NEEDING]
+
+
+NeedingDep = Annotated[Sequence[str], Depends(get_needing)]
+
+
 async def show(
     request: Request,
     project: str,
@@ -81,6 +99,7 @@ async def show(
     root: RootDep,
     outside: OutsideUrlDep,
     manages: ManagesDep,
+    needing: NeedingDep,
     version: str = "",
     page: PageNumber = 1,
 ) -> Response:
@@ -125,6 +144,7 @@ async def show(
         filter=filter,
         feed=f"{root}/rss/project/{quote(name)}/releases.xml",
         manageable=manages,
+        needing=needing,
     )
     return showing.show(request, "project.html", view)
 
