@@ -96,7 +96,7 @@ soak: install servers ## Run the crashes, the races and the made-up requests at 
 	SOAK=1 $(PYTEST) tests/upstream tests/e2e/test_upstreams.py
 
 bench: install clients servers ## Measure; see benchmarks/
-	@for name in start login_timing hot_page hot_work other_servers peers install_chain cold_page redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches upstreams; do \
+	@for name in start login_timing hot_page hot_work other_servers peers install_chain cold_page web_pages redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches upstreams; do \
 	  echo "== $$name"; BENCHMARKS_FOLDER=build/benchmarks $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.chart build/benchmarks docs/images/peers.svg
 

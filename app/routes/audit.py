@@ -68,14 +68,18 @@ async def read_trail(
     asked = {"action": action, "actor": actor, "target": target}
     equal = {name: value for name, value in asked.items() if value}
     if any(kind in request.headers.get("accept", "") for kind in _LINES):
-        every = ledger.trail.entries(after=after, limit=None, **equal)
-        headers = {"Cache-Control": "no-store"}
-        return StreamingResponse(_lines(every), media_type=LINES, headers=headers)
+        return exported(ledger.trail.entries(after=after, limit=None, **equal))
     found = [entry async for entry in ledger.trail.entries(after=after, limit=limit + 1, **equal)]
     return TrailPage(
         entries=[EntryLine(**trail.shown(entry)) for entry in found[:limit]],
         next=found[limit - 1].number if len(found) > limit else None,
     )
+
+
+def exported(entries: AsyncIterator[Entry]) -> StreamingResponse:
+    """Entries, one a line, as they are sealed."""
+    headers = {"Cache-Control": "no-store"}
+    return StreamingResponse(_lines(entries), media_type=LINES, headers=headers)
 
 
 async def _lines(entries: AsyncIterator[Entry]) -> AsyncIterator[bytes]:

@@ -166,15 +166,55 @@ for (const form of document.querySelectorAll("[data-upload]")) {
 
 // A reindex under way: how far it has come.
 for (const shown of document.querySelectorAll("[data-reindex]")) {
-  const look = async () => {
-    const headers = { Accept: "application/json", "X-CSRF-Token": shown.dataset.csrf };
-    const answer = await fetch(shown.dataset.reindex, { headers });
-    if (!answer.ok) return;
-    const progress = await answer.json();
+  const source = new EventSource(shown.dataset.reindex);
+  source.addEventListener("progress", (event) => {
+    const progress = JSON.parse(event.data);
     for (const name of ["state", "projects", "files", "repaired"]) {
       shown.querySelector(`[data-${name}]`).textContent = progress[name];
     }
-    if (progress.running) setTimeout(look, 1000);
+    if (!progress.running) source.close();
+  });
+}
+
+// A check: what it finds, while it looks.
+for (const form of document.querySelectorAll("[data-check]")) {
+  const shown = document.querySelector("[data-checked]");
+  const word = shown.querySelector("[data-state]");
+  const told = {
+    progress: (progress) => {
+      for (const name of ["projects", "files", "findings"]) {
+        shown.querySelector(`[data-${name}]`).textContent = progress[name];
+      }
+      if (!progress.running) word.textContent = progress.findings ? "" : form.dataset.agree;
+    },
+    finding: ({ finding }) => {
+      const line = document.createElement("li");
+      line.textContent = finding;
+      shown.querySelector("[data-found]").append(line);
+    },
   };
-  look();
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const body = new URLSearchParams(new FormData(form));
+    const button = form.querySelector("button");
+    button.disabled = true;
+    shown.hidden = false;
+    shown.querySelector("[data-found]").replaceChildren();
+    word.textContent = "…";
+    const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/event-stream" } });
+    if (!answer.ok) word.textContent = (await answer.json()).message;
+    else {
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        const events = (rest + part.value).split("\n\n");
+        rest = events.pop();
+        for (const lines of events) {
+          const [, kind, data] = lines.match(/^event: (\w+)\ndata: (.*)$/s);
+          told[kind](JSON.parse(data));
+        }
+      }
+    }
+    button.disabled = false;
+  });
 }

@@ -31,13 +31,18 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """Of one project; ``yanked``: some release of it is. ``needs`` are normalised names."""
+    """Of one project; ``yanked``: some release of it is. ``needs`` are normalised names.
+
+    ``files`` and ``size`` (bytes) are of all that is published.
+    """
 
     keywords: frozenset[str] = frozenset()
     classifiers: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
     origin: str = "upload"
     yanked: bool = False
+    files: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class Facets:
 
         Raises what ``known`` does.
         """
-        await self.known(patience=0)
+        if self._reading is None or self._reading.done():
+            await self.known(patience=0)
         return frozenset(self._needing.get(name, ()))
 
     @staticmethod
@@ -136,4 +142,6 @@ class Facets:
             needs=frozenset(intern(one.project) for one in told.dependencies if one.project),
             origin=views.origin(files),
             yanked=any(one.yanked is not None for one in every),
+            files=len(project.published),
+            size=sum(file.size for file in project.published),
         )

@@ -28,6 +28,8 @@ PICTURES: tuple[Picture, ...] = (
     ("manage", "/project/holygrail/manage", "desktop", "light", {"admin": True}),
     ("upload", "/upload", "phone", "light", {"admin": True}),
     ("admin", "/admin", "desktop", "dark", {"admin": True}),
+    ("admin-rights", "/admin/rights", "desktop", "light", {"admin": True}),
+    ("admin-disk", "/admin/disk", "desktop", "light", {"admin": True}),
     ("account", "/account", "desktop", "light", {"admin": True}),
 )
 

@@ -45,6 +45,7 @@ ADMINISTERED = {
     "reject": Done("user.reject", NAME, (("registration", {"open": "yes"}),)),
     "registration": Done("config.change", {"open": "no"}, (("registration", {"open": "yes"}),)),
     "reindex": Done("reindex"),
+    "revoke-token": Done("token.revoke", NAME),
 }
 FILE = {"filename": "{filename}"}
 MANAGED = {
@@ -110,6 +111,8 @@ def test_t34_what_an_admin_does_is_one_entry(place: Site, browser: Browser, act:
     done, name = ADMINISTERED[act], f"n-{act}"
     for former, fields in done.first:
         send(browser, "/admin", former, fields, name=name)
+    if act == "revoke-token":
+        name = place.token()["id"]
     if act in ("approve", "reject"):
         body = {"name": name, "password": PASSWORD}
         place.ask("POST", "/api/v1/registrations", json=body).raise_for_status()

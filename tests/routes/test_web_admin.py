@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -37,6 +40,12 @@ def done(browser: Browser, what: str, **fields: object) -> None:
     """The same; it must be done."""
     answer = act(browser, what, **fields)
     assert answer.headers.get("location") == f"/admin?done={what}", answer.text
+
+
+def events(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Server-sent events: what each is called, and says."""
+    found = re.findall(r"event: (\w+)\ndata: (.*)\n\n", text)
+    return [(kind, json.loads(told)) for kind, told in found]
 
 
 def test_users_are_made_changed_and_deleted(place: Site, browser: Browser) -> None:
@@ -104,11 +113,12 @@ def test_what_is_wrong_is_said(browser: Browser) -> None:
 
 
 def test_a_reindex_is_begun_and_watched(place: Site, browser: Browser) -> None:
-    """The script asks the API with the session's token for how far it has come."""
+    """The script is told by events how far it has come, until it has ended."""
     done(browser, "reindex")
-    headers = {"X-CSRF-Token": browser.csrf, **browser.own}
-    answer = browser.client.get("/api/v1/reindex", headers=headers)
-    assert answer.json()["state"] in ("running", "done")
+    told = events(browser.client.get("/admin/reindex/events").text)
+    assert {kind for kind, _ in told} == {"progress"}
+    assert told[-1][1]["state"] == "done"
+    assert told[-1][1]["running"] is False
     page = browser.get("/admin").text
     assert "data-reindex" in page
     for part in ("storage", "cache", "access", "index"):
@@ -129,7 +139,8 @@ def test_it_is_for_admins(place: Site) -> None:
     """Others are refused and see no link; without a session one logs in (T22)."""
     with browsing(place, ("ordinary", PASSWORD)) as other:
         assert 'href="/admin"' not in other.get("/").text
-        for path in ("/admin", "/admin/audit"):
+        pages = ("audit", "upstreams", "rights", "tokens", "disk", "changes", "reindex/events")
+        for path in ("/admin", *(f"/admin/{page}" for page in pages)):
             assert other.get(path).status_code == 403
         assert act(other, "add-user", name="evil", password=PASSWORD).status_code == 403
     with httpx.Client(base_url=place.url) as nobody:

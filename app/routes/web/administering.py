@@ -5,9 +5,10 @@ Each act is one that ``/api/v1`` has, and asks for a login within the last half 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 
@@ -26,7 +27,7 @@ from app.dependencies import (
 from app.index import Index
 from app.models import Identity
 from app.reports import IDENTITY
-from app.routes import api, browsing, groups, health, registration, users
+from app.routes import api, audit, browsing, groups, health, registration, tokens, users
 from app.routes.access_schemas import RegistrationsPut, UserPatch, UserPut
 from app.routes.browsing import Elsewhere, Form, VisitDep, one
 from app.routes.recording import Recorder
@@ -35,6 +36,9 @@ from app.routes.web.viewing import pages
 router = pages()
 
 PATH = "/admin"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+AFTER = {"revoke-token": f"{PATH}/tokens"}
+"""The pages that acts stand on, where it is not the first one."""
 EACH = 100
 """Entries of the trail on a page."""
 
@@ -110,7 +114,8 @@ async def act(request: Request, admin: AdministeringDep, probes: ProbesDep) -> R
         errors.NotEditable,
     ) as wrong:
         return await _page(request, admin, probes, message=str(wrong), status=400)
-    return browsing.go(request, f"{PATH}?done={wanted}")
+    where = AFTER.get(wanted, PATH)
+    return browsing.go(request, f"{where}?done={wanted}")
 
 
 async def show_trail(
@@ -120,10 +125,13 @@ async def show_trail(
     action: Annotated[str, Query(max_length=64)] = "",
     actor: Annotated[str, Query(max_length=200)] = "",
     target: Annotated[str, Query(max_length=500)] = "",
+    export: Annotated[Literal["", "jsonl"], Query()] = "",
 ) -> Response:
-    """The audit trail, oldest first, page by page."""
+    """The audit trail, oldest first, page by page; or all that fits, to be kept."""
     asked = {"action": action.strip(), "actor": actor.strip(), "target": target.strip()}
     equal = {name: value for name, value in asked.items() if value}
+    if export:
+        return audit.exported(admin.ledger.trail.entries(after=after, limit=None, **equal))
     entries = admin.ledger.trail.entries(after=after, limit=EACH + 1, **equal)
     found = [entry async for entry in entries]
     following = found[EACH - 1].number if len(found) > EACH else None
@@ -227,6 +235,12 @@ async def _set_registration(admin: Administering, sent: Form) -> None:
     await registration.put_registrations(wanted, admin.identity, admin.editing, admin.record)
 
 
+async def _revoke_token(admin: Administering, sent: Form) -> None:
+    if not _TOKEN.fullmatch(one(sent, "name")):
+        raise errors.TokenNotFound(one(sent, "name"))
+    await tokens.revoke_token(one(sent, "name"), admin.identity, admin.ledger, admin.record)
+
+
 async def _reindex(admin: Administering, sent: Form) -> None:
     await api.begin_reindex(admin.index, admin.identity, admin.record)
 
@@ -252,6 +266,7 @@ ACTS: Mapping[str, Callable[[Administering, Form], Awaitable[None]]] = {
     "reject": _reject,
     "registration": _set_registration,
     "reindex": _reindex,
+    "revoke-token": _revoke_token,
 }
 
 router.add_api_route(PATH, show, methods=["GET", "HEAD"])

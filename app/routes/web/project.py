@@ -81,6 +81,8 @@ async def get_needing(
     name = project_name(project)
     await reader.project(name)  # nothing is read for whoever may not see it
     wanted = await catalogue.facets.needing(name)
+    if not wanted:
+        return ()
     every = [one for one in await catalogue.newest() if one.name in wanted]
     return sorted(one.name for one in await reader.visible(every))[:NEEDING]
 
@@ -231,7 +233,10 @@ async def facts_of(index: Index, shelf: Shelf, release: Release | None) -> Facts
     described = legacy.describing(release.files) if release else None
     if described is None or described.metadata_sha256 is None:
         return Facts()
-    return await shelf.facts(described.metadata_sha256, partial(index.metadata, described))
+    try:
+        return await shelf.facts(described.metadata_sha256, partial(index.metadata, described))
+    except errors.KeyNotFound:  # the page tells what is known; a check tells what is lost
+        return Facts()
 
 
 async def _metadata(index: Index, release: Release) -> bytes:
