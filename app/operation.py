@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from app.hooks.options import WebhookOptions
 from app.metrics.options import MetricsOptions
 from app.quantities import Wait
-from app.retention.options import RetentionOptions
+from app.retention.options import QuotaOptions, RetentionOptions
 from app.traces.options import TracesOptions
 
 
@@ -23,4 +23,5 @@ class OperationSettings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     webhooks: WebhookOptions = Field(default=WebhookOptions(), repr=False)
     retention: RetentionOptions = RetentionOptions()
+    quotas: QuotaOptions = QuotaOptions()
     drain: Annotated[Wait, Field(le=timedelta(minutes=5))] = timedelta(0)

@@ -32,7 +32,7 @@ APPLIED = frozenset(
         ("metrics", "token"),
         ("tokens", "default_lifetime"),
         ("tokens", "max_lifetime"),
-        *(path for path in config.fields() if path[0] in ("limits", "retention")),
+        *(path for path in config.fields() if path[0] in ("limits", "retention", "quotas")),
     }
 )
 """What takes effect without a restart: what is looked up whenever it is needed."""

@@ -1,13 +1,15 @@
-"""Options of retention: the settings group ``PYPICLOUD_RETENTION__…``."""
+"""Options of retention and quotas: ``PYPICLOUD_RETENTION__…`` and ``PYPICLOUD_QUOTAS__…``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from app.options import Options
-from app.quantities import Duration
+from app.quantities import Duration, Size
 
 
 class RuleOptions(Options):
@@ -36,3 +38,21 @@ class RetentionOptions(Options):
 
     rules: tuple[RuleOptions, ...] = ()
     protect: tuple[str, ...] = ()
+
+
+class QuotaOptions(Options):
+    """How much may be published, in bytes: of one project, and of all together.
+
+    ``projects`` maps patterns to what theirs may take instead; the first that fits counts.
+    """
+
+    project: Size | None = None
+    projects: Mapping[str, Size] = {}
+    total: Size | None = None
+
+    def of_project(self, name: str) -> int | None:
+        """What one may take; None: there is no limit."""
+        for pattern, size in self.projects.items():
+            if fnmatchcase(name, pattern):
+                return size
+        return self.project

@@ -15,6 +15,7 @@ from app.access.limits import network_of
 from app.access.principals import EVERYONE
 from app.dependencies import (
     AttestorDep,
+    CatalogueDep,
     DefaultsDep,
     IdentityDep,
     IndexDep,
@@ -33,6 +34,7 @@ from app.models import Actor, Identity, Permission
 from app.reports import client_address, reporting
 from app.routes import aftermath, xmlrpc
 from app.routes.claims import ClaimsDep
+from app.routes.quotas import require_room
 from app.routes.reading import ReaderDep
 from app.routes.recording import ANONYMOUS, RecorderDep
 from app.routes.router import Router
@@ -111,6 +113,7 @@ class Desk:
     record: RecorderDep
     ledger: LedgerDep
     attestor: AttestorDep
+    catalogue: CatalogueDep
 
 
 async def get_desk(
@@ -122,9 +125,10 @@ async def get_desk(
     record: RecorderDep,
     ledger: LedgerDep,
     attestor: AttestorDep,
+    catalogue: CatalogueDep,
 ) -> Desk:
     """What takes an upload in."""
-    return Desk(index, inspectors, settings, limits, claims, record, ledger, attestor)
+    return Desk(index, inspectors, settings, limits, claims, record, ledger, attestor, catalogue)
 
 
 DeskDep = Annotated[Desk, Depends(get_desk)]
@@ -194,6 +198,7 @@ async def take(
                 distribution = await attested(form.fields, distribution, trusted, desk.attestor)
                 if await index.generation(distribution.project) is None:
                     await limits.spend(limits.project(counted(request, actor)))
+                await require_room(settings.quotas, index, desk.catalogue, distribution)
                 # What was proved may have been taken away while the file came and was looked at.
                 again = await get_identity(request)
                 await _authorize(request, again, index, desk.ledger, (distribution.project,))

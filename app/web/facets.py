@@ -62,6 +62,8 @@ class Facets:
         self._serials: dict[NormalizedName, int] = {}
         self._needing: dict[str, set[NormalizedName]] = {}
         self._settled = -1
+        self.size = 0
+        """Bytes of all files that are known to be published."""
         self._reading: asyncio.Task[None] | None = None
 
     async def known(self, patience: float = PATIENCE) -> Known:
@@ -115,6 +117,7 @@ class Facets:
     def _note(self, name: NormalizedName, said: Said) -> None:
         before = self._said.get(name, Said())
         self._said[name] = said
+        self.size += said.size - before.size
         for gone in before.needs - said.needs:
             self._needing[gone].discard(name)
         for new in said.needs - before.needs:
