@@ -71,6 +71,7 @@ ROUTES = {
     "GET /project/{project}/{version}": "open",
     "GET /project/{project}/{version}/": "read",
     "GET /project/{project}/{version}/description": "read",
+    "GET /project/{project}/{version}/entry-points": "read",
     "GET /project/{project}/inside/{filename}": "read",
     "GET /project/{project}/compare": "asked",
     "GET /project/{project}/manage": "open",

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.web import entry_points
 from tests.factories import make_sdist, make_wheel
 from tests.routes.site import ADMIN, Site, site
 
@@ -143,3 +144,58 @@ def test_only_readers_look_inside(place: Site) -> None:
         assert place.ask("GET", path, headers=JSON).status_code in (401, 404)
     own = "/project/hidden/inside/hidden-1.0-py3-none-any.whl"
     assert place.ask("GET", own, auth=ADMIN, headers=JSON).status_code == 200
+
+
+POINTS = b"""\
+# what it brings
+[console_scripts]
+Pack = pack.cli:main
+pack-tool = pack:tool [extra]
+
+[pack.plugins]
+one = pack.one:Plugin
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "declared", "groups"),
+    [
+        (
+            "3.0",
+            POINTS,
+            {
+                "console_scripts": {"Pack": "pack.cli:main", "pack-tool": "pack:tool [extra]"},
+                "pack.plugins": {"one": "pack.one:Plugin"},
+            },
+        ),
+        ("3.1", None, {}),
+    ],
+    ids=["some", "none"],
+)
+def test_a_release_says_what_it_declares(
+    place: Site, version: str, declared: bytes | None, groups: object
+) -> None:
+    """The entry points of its wheel, by group; names keep their case."""
+    more = {} if declared is None else {"entry_points.txt": declared}
+    made = make_wheel("pack", version, dist_info=more)
+    place.upload(made, "pack", auth=ADMIN, version=version).raise_for_status()
+    view = seen(place, f"/project/pack/{version}/entry-points")
+    assert (view["groups"], view["readable"]) == (groups, True)
+    text = place.ask("GET", f"/project/pack/{version}/entry-points", headers=HTML).text
+    assert ("pack.cli:main" in text) == bool(groups)
+    page = place.ask("GET", f"/project/pack/{version}/", headers=HTML).text
+    assert f"/project/pack/{version}/entry-points" in page
+
+
+@pytest.mark.parametrize("text", ["no group = at all\n", "[a]\nx\n", "[", "[a]\n  = \n"])
+def test_what_cannot_be_read_is_no_entry_point(text: str) -> None:
+    """What came in another way than by an upload may be anything."""
+    assert entry_points.parsed(text) is None
+
+
+def test_only_wheels_declare_entry_points(place: Site) -> None:
+    """A release without one, or that is not there, is not found; nor is a hidden project's."""
+    place.upload(make_sdist("pack", "4.0"), "pack", auth=ADMIN, version="4.0").raise_for_status()
+    for path in ("pack/4.0", "pack/5.0", "hidden/1.0"):
+        answer = place.ask("GET", f"/project/{path}/entry-points", headers=JSON)
+        assert answer.status_code in (401, 404), path

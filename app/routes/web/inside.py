@@ -9,18 +9,19 @@ from functools import partial
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
-from app import names
+from app import errors, names
 from app.dependencies import ArchivesDep, IndexDep, ShelfDep
-from app.models import File
+from app.models import File, Kind
 from app.routes import showing
 from app.routes.reading import project_name
 from app.routes.web.project import facts_of, release_of
 from app.routes.web.viewing import PageReaderDep, RootDep, pages
-from app.web import comparing
+from app.web import comparing, entry_points
 from app.web.archives import Member, Text
 from app.web.comparing import Comparison
+from app.web.entry_points import EntryPointsView
 
 router = pages()
 
@@ -129,6 +130,38 @@ async def compare(
     return showing.show(request, "compare.html", view)
 
 
+async def declared(
+    request: Request,
+    project: str,
+    version: Annotated[str, Path(max_length=names.VERSION_LENGTH)],
+    reader: PageReaderDep,
+    index: IndexDep,
+    shelf: ShelfDep,
+    archives: ArchivesDep,
+    root: RootDep,
+) -> Response:
+    """The entry points of a release, as one of its wheels declares them."""
+    name = project_name(project)
+    found = (await reader.project(name)).project
+    release = release_of(name, shelf.releases(found), version)
+    wheel = next((file for file in release.files if file.kind is Kind.WHEEL), None)
+    if wheel is None:
+        raise errors.NotFound("This release has no wheel, which would declare entry points.")
+    content = partial(_content, index, wheel)
+    listed = entry_points.member(one.name for one in await archives.members(wheel, content))
+    text = (await archives.text(wheel, content, listed)).text if listed else ""
+    groups = None if text is None else entry_points.parsed(text)
+    view = EntryPointsView(
+        project=name,
+        project_url=f"{root}/project/{quote(name)}/",
+        version=release.version,
+        filename=wheel.filename,
+        groups=groups or {},
+        readable=groups is not None,
+    )
+    return showing.show(request, "entry_points.html", view)
+
+
 def _content(index: IndexDep, file: File) -> AsyncIterator[bytes]:
     return index.content(file)
 
@@ -136,3 +169,4 @@ def _content(index: IndexDep, file: File) -> AsyncIterator[bytes]:
 for method in ("GET", "HEAD"):
     router.add_api_route("/project/{project}/inside/{filename}", inside, methods=[method])
     router.add_api_route("/project/{project}/compare", compare, methods=[method])
+    router.add_api_route("/project/{project}/{version}/entry-points", declared, methods=[method])
