@@ -64,8 +64,11 @@ class Reader:
             raise
         return Shown(project, await self._admit(name, project.generation))
 
-    async def listed(self, name: NormalizedName) -> Shown | Abroad:
-        """A project of ours, or else of an upstream; raises errors.Unreachable as well."""
+    async def listed(self, name: NormalizedName, *, beside: bool = True) -> Shown | Abroad:
+        """A project of ours, or else of an upstream; raises errors.Unreachable as well.
+
+        ``beside``: whether upstreams are asked for what stands beside a project of ours.
+        """
         if not self.upstreams.serving(name):
             return await self.project(name)
         try:
@@ -75,7 +78,7 @@ class Reader:
             return await self._abroad(name, await self._right(name, generation), None)
         right = await self._right(name, project.generation)
         shown = Shown(project, right.public)
-        if not self.upstreams.shows_beside(project):
+        if not beside or not self.upstreams.shows_beside(project):
             return shown
         try:
             return await self._abroad(name, right, project)
