@@ -69,7 +69,7 @@ async def get_needing(
     """
     wanted = await catalogue.facets.needing(project_name(project))
     every = [one for one in await catalogue.newest() if one.name in wanted]
-    return sorted(one.name for one in await reader.visible(every))[:NEEDING]
+    return sorted(one.name for one in await reader.among(every))[:NEEDING]
 
 
 async def get_look(
