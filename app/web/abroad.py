@@ -208,6 +208,7 @@ class AbroadView:
     """A project that upstreams have, at one release; None where they list nothing.
 
     ``origin`` names the upstreams. ``latest``: this is the release that installers take.
+    ``handed``: there is something that they may have.
     ``own``: the page of our project beside which all this stands. ``needing``: projects here
     whose newest release needs this one.
     """
@@ -223,6 +224,7 @@ class AbroadView:
     release: TheirRelease | None
     latest: bool
     latest_version: str
+    handed: bool
     install: Sequence[Command]
     history: Sequence[TheirRelease]
     releases: int

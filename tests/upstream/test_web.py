@@ -227,6 +227,7 @@ def test_a_cooldown_says_how_long_it_lasts(upstream: Upstream, start: Start) -> 
     assert f'href="/files/demo/{old.filename}"' in answer.text
     alone = look(site, "/project/demo/2.0/")
     stamp = datetime.fromisoformat(until).isoformat()
+    assert "newest that is handed out: 1.0" in shown(alone)
     assert f'<time datetime="{stamp}" title="{told}">{told}</time> (in 2 days)' in alone.text
     in_page(new.filename, alone)
     asked = site.ask("GET", "/project/demo/2.0/", headers={**BROWSER, "Accept-Language": "ja"})

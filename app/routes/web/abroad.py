@@ -43,6 +43,7 @@ async def show(request: Request, found: Abroad, kept: Shelf, look: Look) -> Resp
         release=line,
         latest=release is newest,
         latest_version=newest.version if newest else "",
+        handed=newest is not None and theirs.withheld(newest) < len(newest.files),
         install=commands.install(look.outside, relayed.name, pinned)
         if look.outside and line and line.withheld < line.files
         else (),
