@@ -64,8 +64,11 @@ class Reader:
             raise
         return Shown(project, await self._admit(name, project.generation))
 
-    async def listed(self, name: NormalizedName) -> Shown | Abroad:
-        """A project of ours, or else of an upstream; raises errors.Unreachable as well."""
+    async def listed(self, name: NormalizedName, *, beside: bool = True) -> Shown | Abroad:
+        """A project of ours, or else of an upstream; raises errors.Unreachable as well.
+
+        ``beside``: whether upstreams are asked for what stands beside a project of ours.
+        """
         if not self.upstreams.serving(name):
             return await self.project(name)
         try:
@@ -75,7 +78,7 @@ class Reader:
             return await self._abroad(name, await self._right(name, generation), None)
         right = await self._right(name, project.generation)
         shown = Shown(project, right.public)
-        if not self.upstreams.shows_beside(project):
+        if not beside or not self.upstreams.shows_beside(project):
             return shown
         try:
             return await self._abroad(name, right, project)
@@ -149,18 +152,22 @@ class Reader:
         Raises errors.Unauthenticated where the anonymous may read none of them, nor any by
         default: clients then ask for credentials.
         """
+        seen = await self.among(summaries)
+        if not seen and self.identity is None and not self.by_default:
+            raise errors.Unauthenticated
+        return seen
+
+    async def among(self, summaries: Sequence[ProjectSummary]) -> list[ProjectSummary]:
+        """Those of the projects that the caller may read, which may be none."""
         if self.identity is not None and self.identity.admin and self.identity.scope is None:
             return list(summaries)
-        every = await self._access.all_grants()
+        every = await self._access.all_grants() if summaries else {}
         own = {
             line.name: grants
             for line in (summaries if every else ())
             if (grants := policy.of(every, line.name, line.generation))
         }
-        seen = policy.readable(self.identity, summaries, own, self._defaults)
-        if not seen and self.identity is None and not self.by_default:
-            raise errors.Unauthenticated
-        return seen
+        return policy.readable(self.identity, summaries, own, self._defaults)
 
     @property
     def by_default(self) -> bool:

@@ -140,6 +140,7 @@ def text(request: Request, name: str, **values: Any) -> str:
             "_": chosen.text,
             "n_": chosen.plural,
             "ago": lambda time: chosen.ago(time, now),
+            "left": lambda time: chosen.left(time, now),
             "size": languages.size,
             "language": chosen,
             "languages": languages.LANGUAGES.values(),

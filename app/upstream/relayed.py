@@ -41,6 +41,14 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """A file that may not be handed out, and the rule that says so."""
+
+    file: Wanted
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Relayed:
     """A project of upstreams: the files that may be handed out, and those that may not.
 
@@ -51,7 +59,7 @@ class Relayed:
     name: NormalizedName
     sources: tuple[Source, ...]
     files: tuple[Wanted, ...]
-    refused: tuple[Refusal, ...]
+    refused: tuple[HeldBack, ...]
     until: datetime
 
     @property
@@ -101,15 +109,15 @@ def relayed(
                 file = Wanted(client=source.client, name=name, entry=entry)
                 found.setdefault(entry.filename, file)
     shown: list[Wanted] = []
-    refused: list[Refusal] = []
+    refused: list[HeldBack] = []
     for file in found.values():
         refusal = decided(rules, file, now)
         if refusal is None:
             shown.append(file)
         else:
-            refused.append(refusal)
+            refused.append(HeldBack(file=file, refusal=refusal))
     left = min(source.record.fresh_for - source.record.age(now) for source in sources)
-    ends = [refusal.until for refusal in refused if refusal.until is not None]
+    ends = [end for one in refused if (end := one.refusal.until) is not None]
     return Relayed(
         name=name,
         sources=sources,

@@ -21,6 +21,11 @@ _STEPS = (
     (timedelta(hours=1), "{n} hour ago", "{n} hours ago"),
     (timedelta(minutes=1), "{n} minute ago", "{n} minutes ago"),
 )
+_AHEAD = (
+    (timedelta(days=1), "in {n} day", "in {n} days"),
+    (timedelta(hours=1), "in {n} hour", "in {n} hours"),
+    (timedelta(minutes=1), "in {n} minute", "in {n} minutes"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,13 @@ class Language:
             if passed >= step:
                 return self.plural(one, many, passed // step)
         return self.text("just now")
+
+    def left(self, time: datetime, now: datetime) -> str:
+        """How long it is until something, roughly."""
+        for step, one, many in _AHEAD:
+            if time - now >= step:
+                return self.plural(one, many, (time - now) // step)
+        return self.text("in a moment")
 
 
 def size(count: int) -> str:

@@ -201,6 +201,7 @@ class ProjectView:
     ``latest``: this is the release that installers take. ``origin`` is where its files come
     from: upload, adopted, or an upstream's name. ``history`` holds the newest releases.
     ``needing``: projects here whose newest release needs this one, as far as that is known.
+    ``beside``: where the files are that upstreams have of a shared name.
     """
 
     name: str
@@ -226,6 +227,7 @@ class ProjectView:
     feed: str
     manageable: bool
     needing: Sequence[str] = ()
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,6 +194,16 @@ def test_no_page_of_a_hidden_project(place: Site, path: str) -> None:
     assert look(place, path, auth=("friend", "a fine long passphrase")).status_code == 200
 
 
+def test_a_project_that_is_open_by_its_grant_has_its_page(tmp_path: Path) -> None:
+    """Also where nothing else is open to the anonymous, who are not asked to log in for it."""
+    with site(tmp_path) as place:
+        place.publish("open-door")
+        path, grant = "/api/v1/projects/open-door/grants/everyone", {"permissions": ["read"]}
+        place.ask("PUT", path, auth=ADMIN, json=grant).raise_for_status()
+        assert seen(place, "/project/open-door/")["needing"] == []
+        assert look(place, "/project/open-door/").status_code == 200
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/search", "/search?q=secret", "/rss/updates.xml", "/rss/packages.xml"]
 )

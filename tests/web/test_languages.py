@@ -15,7 +15,7 @@ from app.web.languages import ENGLISH, JAPANESE, choose, size
 TEMPLATES = Path(languages.__file__).parents[1] / "templates"
 _ONE = re.compile(r'(?<![A-Za-z0-9_.n])_\(\s*"([^"]*)"')
 _SEVERAL = re.compile(r'(?<![A-Za-z0-9_.])n_\(\s*"([^"]*)",\s*"([^"]*)"')
-COMPUTED = {"active", "archived", "deprecated", "quarantined", "just now"}
+COMPUTED = {"active", "archived", "deprecated", "quarantined", "just now", "in a moment"}
 """Texts that no template spells out."""
 
 
@@ -26,7 +26,7 @@ def texts() -> set[str]:
         written = template.read_text("utf-8")
         found |= set(_ONE.findall(written))
         found |= {text for pair in _SEVERAL.findall(written) for text in pair}
-    for _, one, many in languages._STEPS:
+    for _, one, many in (*languages._STEPS, *languages._AHEAD):
         found |= {one, many}
     return found
 
@@ -90,6 +90,23 @@ def test_times_are_told_roughly(passed: timedelta, english: str, japanese: str) 
     now = datetime(2026, 6, 1, tzinfo=UTC)
     assert ENGLISH.ago(now - passed, now) == english
     assert JAPANESE.ago(now - passed, now) == japanese
+
+
+@pytest.mark.parametrize(
+    ("left", "english", "japanese"),
+    [
+        (timedelta(days=2, hours=23), "in 2 days", "あと2日"),
+        (timedelta(hours=1), "in 1 hour", "あと1時間"),
+        (timedelta(minutes=59), "in 59 minutes", "あと59分"),
+        (timedelta(seconds=59), "in a moment", "まもなく"),
+        (timedelta(days=-1), "in a moment", "まもなく"),
+    ],
+)
+def test_times_to_come_are_told_roughly(left: timedelta, english: str, japanese: str) -> None:
+    """In the largest unit that fits, too."""
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    assert ENGLISH.left(now + left, now) == english
+    assert JAPANESE.left(now + left, now) == japanese
 
 
 @pytest.mark.parametrize(

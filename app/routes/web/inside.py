@@ -16,7 +16,8 @@ from app.dependencies import ArchivesDep, IndexDep, ShelfDep
 from app.models import File, Kind
 from app.routes import showing
 from app.routes.reading import project_name
-from app.routes.web.project import facts_of, release_of
+from app.routes.web.looking import release_of
+from app.routes.web.project import facts_of
 from app.routes.web.viewing import PageReaderDep, RootDep, pages
 from app.web import comparing, entry_points
 from app.web.archives import Member, Text

@@ -1,4 +1,7 @@
-"""``/project/{project}/``: a project at its newest release or at another one."""
+"""``/project/{project}/``: a project at its newest release or at another one.
+
+Ours is shown here; what upstreams have is ``abroad``'s.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import partial
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Request, Response
 from packaging.utils import NormalizedName
 
 from app import errors
@@ -16,47 +19,33 @@ from app.access import policy
 from app.dependencies import (
     AccessDep,
     BaseUrlDep,
-    CatalogueDep,
     DefaultsDep,
     DescriptionsDep,
     IndexDep,
-    OutsideUrlDep,
     ShelfDep,
 )
 from app.index import Index
-from app.models import Permission
-from app.names import canonical_version
+from app.models import Permission, Project
 from app.routes import showing
 from app.routes.reading import moved, project_name
+from app.routes.shown import Abroad
+from app.routes.web import abroad
+from app.routes.web.looking import EACH, FoundDep, Look, LookDep, PageNumber, release_of
 from app.routes.web.viewing import PageReaderDep, RootDep, ViewerDep, pages
 from app.simple import legacy
 from app.web import commands, facts, views
+from app.web.abroad import Place
 from app.web.facts import Facts
 from app.web.releases import Release, Shelf, newest
-from app.web.views import FileFilter, FileView, ProjectView, ReleaseLine, ReleasesView
+from app.web.views import FileView, ProjectView, ReleaseLine, ReleasesView
 
 router = pages()
 
-NEEDING = 100
-"""Projects that need one, on its page."""
-EACH = 100
-"""Releases on a page of all."""
 DESCRIPTION_POLICY = (
     "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox "
     "allow-top-navigation-by-user-activation; default-src 'none'; style-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-
-Tag = Annotated[str, Query(max_length=100)]
-
-
-async def get_filter(python: Tag = "", abi: Tag = "", platform: Tag = "") -> FileFilter:
-    """Which files are wanted."""
-    return FileFilter(python=python, abi=abi, platform=platform)
-
-
-FilterDep = Annotated[FileFilter, Depends(get_filter)]
-PageNumber = Annotated[int, Query(ge=1, le=10_000)]
 
 
 async def get_manages(
@@ -74,52 +63,49 @@ async def get_manages(
 ManagesDep = Annotated[bool, Depends(get_manages)]
 
 
-async def get_needing(
-    project: str, catalogue: CatalogueDep, reader: PageReaderDep
-) -> Sequence[str]:
-    """The projects that need the path's one, as far as the viewer may read them."""
-    name = project_name(project)
-    await reader.project(name)  # nothing is read for whoever may not see it
-    wanted = await catalogue.facets.needing(name)
-    if not wanted:
-        return ()
-    every = [one for one in await catalogue.newest() if one.name in wanted]
-    return sorted(one.name for one in await reader.visible(every))[:NEEDING]
-
-
-NeedingDep = Annotated[Sequence[str], Depends(get_needing)]
-
-
 async def show(
     request: Request,
     project: str,
+    found: FoundDep,
     reader: PageReaderDep,
     index: IndexDep,
     shelf: ShelfDep,
-    wanted: FilterDep,
     base: BaseUrlDep,
-    root: RootDep,
-    outside: OutsideUrlDep,
     manages: ManagesDep,
-    needing: NeedingDep,
-    version: str = "",
-    page: PageNumber = 1,
+    look: LookDep,
 ) -> Response:
     """A release with its files, and the history beside it."""
     name = project_name(project)
-    found = (await reader.project(name)).project
     if name != project:
-        return moved(request, base, _path(name, version))
-    releases = shelf.releases(found)
+        return moved(request, base, _path(name, look.version))
+    if isinstance(found, Abroad):
+        return await abroad.show(request, found, reader.upstreams.shelf, look)
+    releases = shelf.releases(found.project)
     latest = newest(releases)
-    release = release_of(name, releases, version) if version else latest
+    release = release_of(name, releases, look.version) if look.version else latest
     told = await facts_of(index, shelf, release)
-    files, filter = views.filtered(release.files if release else (), wanted)
+    beside = reader.upstreams.shows_beside(found.project)
+    view = _view(found.project, releases, release, told, look, manages=manages, beside=beside)
+    return showing.show(request, "project.html", view)
+
+
+def _view(
+    found: Project,
+    releases: Sequence[Release],
+    release: Release | None,
+    told: Facts,
+    look: Look,
+    *,
+    manages: bool,
+    beside: bool,
+) -> ProjectView:
+    name, root, latest = found.name, look.root, newest(releases)
+    files, filter = views.filtered(release.files if release else (), look.filter)
     last = views.pages(len(files), views.FILES)
-    page = min(page, last)
+    page = min(look.page, last)
     pinned = None if release is latest or release is None else release.version
     below = f"{root}/project/{quote(name)}/"
-    view = ProjectView(
+    return ProjectView(
         name=name,
         display_name=found.display_name,
         url=below,
@@ -131,7 +117,7 @@ async def show(
         origin=views.origin(release.files if release else ()),
         summary=told.summary or (release.files[0].summary if release else ""),
         facts=told,
-        install=commands.install(outside, name, pinned) if outside and release else (),
+        install=commands.install(look.outside, name, pinned) if look.outside and release else (),
         description=f"{ReleaseLine.of(found, release, root).url}description"
         if release and told.described
         else None,
@@ -146,15 +132,15 @@ async def show(
         filter=filter,
         feed=f"{root}/rss/project/{quote(name)}/releases.xml",
         manageable=manages,
-        needing=needing,
+        needing=look.needing,
+        beside=Place(root=root, name=name, beside=True).project if beside else None,
     )
-    return showing.show(request, "project.html", view)
 
 
 async def releases(
     request: Request,
     project: str,
-    reader: PageReaderDep,
+    found: FoundDep,
     shelf: ShelfDep,
     base: BaseUrlDep,
     root: RootDep,
@@ -162,21 +148,23 @@ async def releases(
 ) -> Response:
     """All releases, page by page."""
     name = project_name(project)
-    found = (await reader.project(name)).project
     if name != project:
         return moved(request, base, f"/project/{quote(name)}/releases")
-    every = shelf.releases(found)
+    if isinstance(found, Abroad):
+        return await abroad.releases(request, found, root, page)
+    ours = found.project
+    every = shelf.releases(ours)
     last = views.pages(len(every), EACH)
     page = min(page, last)
     view = ReleasesView(
         name=name,
-        display_name=found.display_name,
+        display_name=ours.display_name,
         url=f"{root}/project/{quote(name)}/",
         total=len(every),
         page=page,
         pages=last,
         releases=[
-            ReleaseLine.of(found, one, root) for one in every[(page - 1) * EACH : page * EACH]
+            ReleaseLine.of(ours, one, root) for one in every[(page - 1) * EACH : page * EACH]
         ],
     )
     return showing.show(request, "releases.html", view)
@@ -217,15 +205,6 @@ async def slashless(
 
 def _path(name: NormalizedName, version: str) -> str:
     return f"/project/{name}/{version}/" if version else f"/project/{name}/"
-
-
-def release_of(name: NormalizedName, releases: tuple[Release, ...], version: str) -> Release:
-    """The release that PEP 440 calls equal; errors.ReleaseNotFound."""
-    wanted = canonical_version(version)
-    for release in releases:
-        if canonical_version(release.version) == wanted:
-            return release
-    raise errors.ReleaseNotFound(name, version)
 
 
 async def facts_of(index: Index, shelf: Shelf, release: Release | None) -> Facts:
