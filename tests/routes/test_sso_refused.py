@@ -141,6 +141,12 @@ def test_one_tries_again_and_gets_where_one_wanted_to_be(
 
 def test_without_a_login_under_way_one_begins_anew(browser: httpx.Client) -> None:
     """What nobody here signed says nothing of a way."""
-    assert 'class="button" href="/login?next=/account"' in back(browser, state="x", error="access_denied").text
+    assert (
+        'class="button" href="/login?next=/account"'
+        in back(browser, state="x", error="access_denied").text
+    )
     browser.cookies.set(COOKIE, "made.up")
-    assert 'class="button" href="/login?next=/account"' in back(browser, state="x", error="access_denied").text
+    assert (
+        'class="button" href="/login?next=/account"'
+        in back(browser, state="x", error="access_denied").text
+    )
