@@ -35,6 +35,7 @@ from app.opening import open_state
 from app.reloading import heeding, reload
 from app.routes import (
     account,
+    account_publishers,
     api,
     audit,
     docs,
@@ -182,6 +183,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         login.router,
         sso.router,
         account.router,
+        account_publishers.router,
         health.router,
         metrics.router,
     ]

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 from fastapi import Query, Request, Response
 
@@ -84,28 +85,36 @@ async def come_back(
     code: Text = "",
     state: Text = "",
 ) -> Response:
-    """Begin a session of whom the provider names; an attempt is good once."""
+    """Begin a session of whom the provider names; an attempt is good once.
+
+    Where it says ``error``, nobody is: what it says of that is a stranger's text, not shown.
+    """
     if signing_in is None:
         raise errors.NotFound(_NONE)
     failures = limits.sso(client_address(request))
+    kept, attempt = "", None
     try:
+        kept = request.cookies.get(_cookie(request), "")
         await limits.check(failures)
-        attempt = signing_in.attempt(request.cookies.get(_cookie(request), ""), state)
+        attempt = signing_in.attempt(kept, state)
         once = hashlib.sha256(state.encode()).hexdigest()
         if not await ledger.once.use("sso", once, datetime.fromtimestamp(attempt.until, UTC)):
             raise errors.Unauthenticated("This login has been used.")
-        claims = await signing_in.finish(attempt, code, _back(request))
+        given = "" if "error" in request.query_params else code
+        claims = await signing_in.finish(attempt, given, _back(request))
         identity = await _known(claims, settings.sso, access, ledger, record, request)
     except errors.TooManyAttempts as many:
-        return browsing.later(_refused(request, str(many), 429), many)
+        return browsing.later(_refused(request, str(many), signing_in.wanted(kept), 429), many)
     except (errors.Unauthenticated, errors.MintRefused, errors.Forbidden) as refused:
         record.refused("auth.login.fail", "sso")
         await limits.count(failures)
-        return _refused(request, str(refused))
+        response = _refused(request, str(refused), signing_in.wanted(kept))
+        if attempt is not None:  # with another state it may be on its way yet
+            _forget(request, response)
+        return response
     proved = _logged_in(claims)
     response = await welcome(request, ledger, identity, attempt.next, proved=proved)
-    name = _cookie(request)
-    response.delete_cookie(name, path="/", secure=name.startswith("__Host-"), httponly=True)
+    _forget(request, response)
     await record.entry("auth.login.ok", f"user:{identity.actor.id}")
     return response
 
@@ -243,5 +252,25 @@ def _cookie(request: Request) -> str:
     return f"{name}-sso"
 
 
-def _refused(request: Request, message: str, status: int = 403) -> Response:
-    return browsing.page(request, "refused.html", status=status, message=message)
+def _forget(request: Request, response: Response) -> None:
+    """Have the browser forget an attempt that came to its end."""
+    name = _cookie(request)
+    response.delete_cookie(name, path="/", secure=name.startswith("__Host-"), httponly=True)
+
+
+def _refused(request: Request, message: str, wanted: str, status: int = 403) -> Response:
+    """A page that says why; its links lead to the login, and from there to what was wanted.
+
+    None names this address again, with what a stranger wrote into it.
+    """
+    here = browsing.local(wanted)
+    again = f"{request.scope.get('root_path', '')}/login?next={quote(here)}"
+    return browsing.page(
+        request,
+        "refused.html",
+        status=status,
+        message=message,
+        again=again,
+        here=here,
+        address=lambda **changed: f"{again}&{urlencode(changed)}",
+    )

@@ -53,16 +53,6 @@ class ProjectLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HomeView:
-    """The start page. ``base`` is how clients reach the index, None where that is not known."""
-
-    base: str | None
-    projects: int
-    recent: Sequence[ProjectLine]
-    readable: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What projects have to be, beside what is typed; empty: anything.
 

@@ -162,7 +162,7 @@ def test_whoever_refuses_at_the_provider_is_told_and_may_try_again(
     expect(page.get_by_role("alert")).to_be_visible()
     assert visitor.barriers() == []
     page.get_by_role("link", name="Try again").click()
-    page.wait_for_url(f"{shop.url}/login")
+    page.wait_for_url(f"{shop.url}/login?next=/account")
     expect_stranger(visitor)
     assert answer(visitor, provider, ALLOW).status == 303
     page.wait_for_url(f"{shop.url}/account")

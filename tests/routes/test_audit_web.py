@@ -150,3 +150,20 @@ def test_t34_what_one_does_to_the_own_account_is_one_entry(place: Site, browser:
     send(browser, "/account/password", "", words)
     left = [one for one in place.trail(after=revoked.number) if not one.action.startswith("auth.")]
     assert [one.action for one in left] == ["user.password.change"]
+
+
+def test_t34_what_one_does_to_sessions_and_publishers_is_one_entry(
+    place: Site, browser: Browser
+) -> None:
+    """A session that is ended, a publisher that is added and one that is removed."""
+    place.publish("published")
+    github = {"provider": "github", "repository": "octo/published", "workflow": "release.yml"}
+    added = Done("publisher.add", {"name": "published", **github})
+    entry(place, browser, "/account/publishers", "", added)
+    (publisher,) = place.ask("GET", "/api/v1/projects/published/publishers", auth=ADMIN).json()
+    path = f"/account/publishers/{publisher['id']}/remove"
+    entry(place, browser, path, "", Done("publisher.remove"))
+    with browsing(place):
+        page = browser.client.get("/account").text
+        path = page.partition('action="/account/sessions/')[2].partition('"')[0]
+        entry(place, browser, f"/account/sessions/{path}", "", Done("session.end"))

@@ -282,7 +282,11 @@ def test_a_page_of_ours_may_call_the_api(browser: Browser) -> None:
 def test_looking_at_pages_changes_nothing(browser: Browser) -> None:
     """Every path of a form answers 405 to GET, and the session goes on."""
     browser.log_in()
-    for path in ("/logout", "/account/tokens", "/account/tokens/x/revoke", "/account/password"):
+    own = (
+        *("tokens", "tokens/x/revoke", "password", "sessions/x/end"),
+        *("publishers", "publishers/x/remove"),
+    )
+    for path in ("/logout", *(f"/account/{one}" for one in own)):
         assert browser.get(path).status_code == 405, path
     assert browser.get("/account").status_code == 200
 

@@ -22,6 +22,7 @@ from app.access.oidc.options import SsoOptions
 from app.outbound import Outbound, target
 
 _ELSEWHERE = "This login was not begun here, or long ago."
+_DECLINED = "The login was refused at the provider."
 LIFE = 600
 """Seconds that a login may take."""
 PAUSE = 5.0
@@ -108,12 +109,21 @@ class SigningIn:
             raise errors.Unauthenticated(_ELSEWHERE)
         return attempt
 
+    def wanted(self, kept: str) -> str:
+        """The page that the login of a cookie was to lead to, however old; empty: it is none."""
+        try:
+            return unpacked(kept, self._key).next
+        except ValueError:
+            return ""
+
     async def finish(self, attempt: Attempt, code: str, back: str) -> Mapping[str, Any]:
-        """The claims of who logged in.
+        """The claims of who logged in; without a ``code`` the provider let nobody in.
 
         Raises errors.MintRefused for a token that does not hold, errors.Unauthenticated where
         the provider gives none, and errors.Unreachable.
         """
+        if not code:
+            raise errors.Unauthenticated(_DECLINED)
         text = await self._exchange(attempt, code, back)
         unverified = tokens.parse(text)
         if unverified.issuer != self._options.issuer:

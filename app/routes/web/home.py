@@ -9,9 +9,11 @@ from fastapi import Request, Response
 from app import errors
 from app.dependencies import CatalogueDep, OutsideUrlDep, SettingsDep
 from app.routes import showing
+from app.routes.web.attention import WatchDep
 from app.routes.web.viewing import PageReaderDep, RootDep, ViewerDep, pages
 from app.web import commands
-from app.web.views import HomeView, ProjectLine, SetupView
+from app.web.home import HomeView
+from app.web.views import ProjectLine, SetupView
 
 router = pages()
 
@@ -25,8 +27,12 @@ async def home(
     reader: PageReaderDep,
     base: OutsideUrlDep,
     root: RootDep,
+    watch: WatchDep,
 ) -> Response:
-    """The start page. To whoever may read nothing it says nothing of what is here."""
+    """The start page. To whoever may read nothing it says nothing of what is here.
+
+    What needs attention is for those who may act on it: nobody else is told, or asked about.
+    """
     try:
         every = await reader.visible(await catalogue.newest())
         readable = True
@@ -37,6 +43,7 @@ async def home(
         projects=len(every),
         recent=[ProjectLine.of(one, root) for one in every[:RECENT]],
         readable=readable,
+        attention=await watch.found() if watch is not None else (),
     )
     first = commands.first(base) if base else ()
     return showing.show(request, "home.html", view, first=first, docs=settings.docs)
