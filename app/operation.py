@@ -15,7 +15,7 @@ from app.traces.options import TracesOptions
 
 
 class OperationSettings(BaseModel):
-    """What is measured and logged, and how a process ends."""
+    """What is measured, counted and logged, and how a process ends."""
 
     metrics: MetricsOptions = Field(default=MetricsOptions(), repr=False)
     traces: TracesOptions = Field(default=TracesOptions(), repr=False)
@@ -23,4 +23,5 @@ class OperationSettings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     webhooks: WebhookOptions = Field(default=WebhookOptions(), repr=False)
     retention: RetentionOptions = RetentionOptions()
+    downloads: bool = True
     drain: Annotated[Wait, Field(le=timedelta(minutes=5))] = timedelta(0)
