@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from app.models import File, Project, ProjectSummary, Status
 from app.simple import render
+from app.web.downloads import DownloadsView
 from app.web.facts import Facts
 from app.web.ranking import Match
 from app.web.releases import Release, tags
@@ -226,6 +227,7 @@ class ProjectView:
     feed: str
     manageable: bool
     needing: Sequence[str] = ()
+    downloads: DownloadsView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

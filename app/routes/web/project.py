@@ -24,10 +24,11 @@ from app.dependencies import (
     ShelfDep,
 )
 from app.index import Index
-from app.models import Permission
+from app.models import File, Permission
 from app.names import canonical_version
 from app.routes import showing
 from app.routes.reading import moved, project_name
+from app.routes.web.downloads import DownloadsViewDep
 from app.routes.web.viewing import PageReaderDep, RootDep, ViewerDep, pages
 from app.simple import legacy
 from app.web import commands, facts, views
@@ -100,6 +101,7 @@ async def show(
     outside: OutsideUrlDep,
     manages: ManagesDep,
     needing: NeedingDep,
+    downloads: DownloadsViewDep,
     version: str = "",
     page: PageNumber = 1,
 ) -> Response:
@@ -135,9 +137,7 @@ async def show(
         else None,
         history=[ReleaseLine.of(found, one, root) for one in releases[: views.HISTORY]],
         releases=len(releases),
-        files=[
-            FileView.of(file, root) for file in files[(page - 1) * views.FILES : page * views.FILES]
-        ],
+        files=[FileView.of(file, root) for file in _on_page(files, page)],
         matching=len(files),
         page=page,
         pages=last,
@@ -145,6 +145,7 @@ async def show(
         feed=f"{root}/rss/project/{quote(name)}/releases.xml",
         manageable=manages,
         needing=needing,
+        downloads=downloads,
     )
     return showing.show(request, "project.html", view)
 
@@ -211,6 +212,10 @@ async def slashless(
 ) -> Response:
     """Pages end with a slash."""
     return moved(request, base, _path(project_name(project), version))
+
+
+def _on_page(files: Sequence[File], page: int) -> Sequence[File]:
+    return files[(page - 1) * views.FILES : page * views.FILES]
 
 
 def _path(name: NormalizedName, version: str) -> str:

@@ -1,0 +1,36 @@
+"""What a project's page says of its downloads."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import Depends
+
+from app import errors
+from app.dependencies import DownloadsDep
+from app.downloads import RECENT
+from app.routes.reading import project_name
+from app.routes.web.viewing import PageReaderDep
+from app.web.downloads import DownloadsView
+
+PATIENCE = 2.0
+"""Seconds that a page waits for what others counted; reading it goes on, for the next page."""
+
+
+async def get_downloads_view(
+    project: str, reader: PageReaderDep, downloads: DownloadsDep
+) -> DownloadsView | None:
+    """The downloads of the path's project; None where they are not counted, or not known now."""
+    if downloads is None:
+        return None
+    found = (await reader.project(project_name(project))).project
+    try:
+        async with asyncio.timeout(PATIENCE):
+            figures = await downloads.figures(found.name, found.generation, within=RECENT)
+    except (errors.Unavailable, TimeoutError):  # the page is worth more than its chart
+        return None
+    return DownloadsView.of(figures)
+
+
+DownloadsViewDep = Annotated[DownloadsView | None, Depends(get_downloads_view)]
