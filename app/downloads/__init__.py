@@ -168,6 +168,7 @@ class Downloads:
 
     async def _fresh(self) -> None:
         """Read what others wrote, at most each minute; one reads for all who ask."""
+        self.tally.settle()
         held = frozenset((one.day, one.name) for one in self.tally.held)
         asked, now = self._read_at, self._clock()
         if asked is not None and 0 <= now - asked < EVERY and held == self._skipped:

@@ -38,6 +38,7 @@ class Counted:
     """How much of that is in the storage."""
     kept: Record = field(default_factory=lambda: Record({}))
     """What is in the storage, as far as that is known."""
+    writing: bool = False
     late: bool = False
     """Whether it is a part of its own of what came too late for the first one."""
 
@@ -80,23 +81,35 @@ class Tally:
 
     async def flush(self) -> None:
         """Write what is new. Raises errors.StorageUnavailable; nothing is lost by that."""
+        self.settle()
+        for one in [*self._over]:
+            await self._write(one)
+            if one.late:
+                self._over.remove(one)
+        await self._write(self._today)
+
+    def settle(self) -> None:
+        """Let go of days that others may put together by now, but for what is not written."""
         now = self._clock()
         if now >= self._end:
             self._turn()
         for one in [*self._over]:
-            late = now >= kept.end(one.day) + kept.LATE
-            if late and one.number > one.written and not one.late:
+            if one.late or one.writing or now < kept.end(one.day) + kept.LATE:
+                continue
+            if one.number > one.written:
                 self._set_apart(one)
-            await self._write(one)
-            if late:
+            else:
                 self._over.remove(one)
-        await self._write(self._today)
 
     async def _write(self, one: Counted) -> None:
         number = one.number
         if number > one.written:
             record = one.counts.record()
-            await self._shelf.write(one.day, one.name, record)
+            one.writing = True
+            try:
+                await self._shelf.write(one.day, one.name, record)
+            finally:
+                one.writing = False
             one.written, one.kept = number, record
 
     def _set_apart(self, one: Counted) -> None:
