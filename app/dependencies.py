@@ -27,6 +27,7 @@ from app.access.oidc.minting import Minting
 from app.access.oidc.signing_in import SigningIn
 from app.access.sessions import Visit
 from app.config import Settings
+from app.downloads import Downloads
 from app.hot.offer import OFFER, Offer
 from app.index import Index
 from app.models import Identity, Permission
@@ -161,6 +162,7 @@ CatalogueDep = Annotated[Catalogue, Depends(_part("catalogue"))]
 ShelfDep = Annotated[Shelf, Depends(_part("shelf"))]
 ArchivesDep = Annotated[Archives, Depends(_part("archives"))]
 DescriptionsDep = Annotated[Descriptions, Depends(_part("descriptions"))]
+DownloadsDep = Annotated[Downloads | None, Depends(_part("downloads"))]
 ProbesDep = Annotated[Mapping[str, Probe], Depends(_part("probes"))]
 BaseUrlDep = Annotated[str, Depends(get_base_url)]
 FileBaseUrlDep = Annotated[str, Depends(get_file_base_url)]

@@ -28,7 +28,7 @@ class FastPath:
         if hot is None:
             await self._app(scope, receive, send)
         elif asked is not None and (found := hot.find(asked)) is not None:
-            await _give(hot, found, send)
+            await _give(hot, asked, found, send)
         else:
             offer = scope[OFFER] = hot.offer()
             if asked is not None:
@@ -49,7 +49,9 @@ def _asked(scope: Scope, unusual: frozenset[bytes]) -> Question | None:
     return question(scope["method"].encode(), target, scope["headers"], unusual, peer=peer)
 
 
-async def _give(hot: Hot, found: Answer, send: Send) -> None:
+async def _give(hot: Hot, asked: Question, found: Answer, send: Send) -> None:
+    if found.download is not None:
+        hot.counting.downloaded(found.download, asked)
     headers = [
         (name, hot.request_id() if name == REQUEST_ID else value) for name, value in found.headers
     ]

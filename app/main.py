@@ -22,6 +22,7 @@ from app import __version__, answers, config, errors, plugins
 from app.access.chronicle import Chronicle
 from app.access.ledger import Entry
 from app.config import Settings
+from app.downloads import counting
 from app.fastpath import FastPath
 from app.guard import BodyLimits, Guard, Hosts, Proxies
 from app.guard.hosts import parse
@@ -39,6 +40,7 @@ from app.routes import (
     api,
     audit,
     docs,
+    downloads,
     files,
     former,
     former_grants,
@@ -178,6 +180,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         upstreams.router,
         notifications.router,
         retention.router,
+        downloads.router,
         oidc.router,
         publishers.router,
         login.router,
@@ -212,6 +215,7 @@ async def _opened(
         )
         await _hear(settings, state["index"], stack)
         await stack.enter_async_context(telling(state["couriers"]))
+        await stack.enter_async_context(counting(state["downloads"]))
         await stack.enter_async_context(sharing(state["shared"]))
         stack.enter_context(minding(state["life"], drain=settings.drain))
         stack.enter_context(heeding(again))

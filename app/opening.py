@@ -22,6 +22,7 @@ from app.access.oidc.minting import minting
 from app.access.oidc.signing_in import SigningIn
 from app.cache.base import Cache
 from app.config import Settings
+from app.downloads import Downloads
 from app.hooks.delivery import Courier
 from app.hot import Hot
 from app.hot.watch import watching
@@ -105,6 +106,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         shelf=Shelf(),
         descriptions=Descriptions(),
         archives=Archives(settings.spool),
+        downloads=_downloads(settings, storage, hot),
         probes=_probes(storage, cache, access),
         couriers=_couriers(settings, index, storage, meters),
         life=life,
@@ -183,6 +185,14 @@ def _index(settings: Settings, storage: Storage, cache: Cache) -> Index:
         memory=settings.page_memory // 2,
         place=places.of(settings.storage),
     )
+
+
+def _downloads(settings: Settings, storage: Storage, hot: Hot) -> Downloads | None:
+    if not settings.downloads:
+        return None
+    downloads = Downloads(storage)
+    hot.counting.tally = downloads.tally
+    return downloads
 
 
 def _defaults(settings: Settings) -> policy.Defaults:

@@ -15,7 +15,7 @@ from app.traces.options import TracesOptions
 
 
 class OperationSettings(BaseModel):
-    """What is measured and logged, and how a process ends."""
+    """What is measured, counted and logged, and how a process ends."""
 
     metrics: MetricsOptions = Field(default=MetricsOptions(), repr=False)
     traces: TracesOptions = Field(default=TracesOptions(), repr=False)
@@ -24,4 +24,5 @@ class OperationSettings(BaseModel):
     webhooks: WebhookOptions = Field(default=WebhookOptions(), repr=False)
     retention: RetentionOptions = RetentionOptions()
     quotas: QuotaOptions = QuotaOptions()
+    downloads: bool = True
     drain: Annotated[Wait, Field(le=timedelta(minutes=5))] = timedelta(0)

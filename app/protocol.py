@@ -193,6 +193,8 @@ class Protocol(HttpToolsProtocol):
 
     def _give(self, hot: Hot, asked: Question, found: Answer) -> None:
         self._given = True
+        if found.download is not None:
+            hot.counting.downloaded(found.download, asked)
         line = STATUS_LINE[found.status]
         if found.reason is not None:
             line = b"HTTP/1.1 %d %s\r\n" % (found.status, found.reason)

@@ -16,6 +16,7 @@ from app.access.limits import Limits
 from app.access.oidc.minting import Minting
 from app.access.oidc.signing_in import SigningIn
 from app.config import Settings
+from app.downloads import Downloads
 from app.hooks.delivery import Courier
 from app.hot import Hot
 from app.index import Index
@@ -58,6 +59,7 @@ class State(TypedDict):
     shelf: Shelf
     descriptions: Descriptions
     archives: Archives
+    downloads: Downloads | None
     couriers: Sequence[Courier]
     probes: Mapping[str, Probe]
     life: Life

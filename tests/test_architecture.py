@@ -35,7 +35,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"dynamodb"}),
     frozenset({"access", "cache", "notices", "storage", "upload"}),
     frozenset({"index"}),
-    frozenset({"hooks", "retention", "upstream"}),
+    frozenset({"downloads", "hooks", "retention", "upstream"}),
     frozenset({"hot", "pages", "web"}),
     frozenset({"measuring", "values"}),
     frozenset({"operation"}),

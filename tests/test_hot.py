@@ -12,11 +12,14 @@ from packaging.utils import NormalizedName
 
 from app.access.base import Access, Grants
 from app.access.policy import Defaults
+from app.downloads.kept import Kept
+from app.downloads.tally import Tally
 from app.hot import OVERHEAD, REMEMBERED, RENEWING, Hot
 from app.hot.answer import ALLOWED, REQUEST_ID, Answer, answer
 from app.hot.question import LONGEST, Question, question
 from app.hot.watch import watching
 from app.models import Actor, Identity, Permission
+from app.storage.memory import MemoryStorage
 
 DEMO, OTHER = NormalizedName("demo"), NormalizedName("other")
 BODY = b"x" * 1000
@@ -434,3 +437,45 @@ async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.005)
+
+
+class TestDownloads:
+    """Answers that hand out a file."""
+
+    def test_what_it_is_a_download_of_stays_with_the_answer(self) -> None:
+        """Not with its 304, and not with answers that hand nothing out."""
+        kept = hot()
+        offer = kept.offer()
+        offer.see(DEMO, "g1", {})
+        offer.hold()
+        offer.download = ("demo@g1", "1.0")
+        kept.keep(ask("/files/demo/x"), offer, made())
+        keep(kept, ask("/simple/demo/"))
+        given = kept.find(ask("/files/demo/x", user_agent="curl/8"))
+        unchanged = kept.find(ask("/files/demo/x", if_none_match='"tag"'))
+        page = kept.find(ask("/simple/demo/"))
+        assert given is not None
+        assert unchanged is not None
+        assert page is not None
+        assert given.download == ("demo@g1", "1.0")
+        assert (unchanged.status, unchanged.download, page.download) == (304, None, None)
+
+    def test_no_answer_depends_on_the_user_agent(self) -> None:
+        """It is remembered with the question, for the count alone."""
+        kept = hot()
+        keep(kept, ask(user_agent="pip/24.2"))
+        asked = ask(user_agent="uv/0.5")
+        assert asked.agent == b"uv/0.5"
+        assert kept.find(asked) is not None
+        assert kept.find(ask()) is not None
+
+    def test_they_are_counted_by_who_asked(self) -> None:
+        """Where they are counted at all."""
+        kept = hot()
+        asked = ask(user_agent="uv/0.5")
+        kept.counting.downloaded(("demo@g1", "1.0"), asked)
+        tally = kept.counting.tally = Tally(Kept(MemoryStorage()))
+        for _ in range(3):
+            kept.counting.downloaded(("demo@g1", "1.0"), asked)
+        (counted,) = tally.held
+        assert counted.counts.rows == {"demo@g1": {("1.0", ("uv", "")): 3}}

@@ -76,6 +76,7 @@ def test_env_file_then_toml_follow_the_environment(
         ("public_url", "https://PyPI.Example:443/X", "https://pypi.example/X"),
         ("public_url", "http://pypi.example:443", "http://pypi.example:443"),
         ("docs", "off", False),
+        ("downloads", "off", False),
         ("port", "", 8000),
         ("port", "tcp://10.0.0.1:80", 8000),
         ("spool", "/var/spool/pypicloud", Path("/var/spool/pypicloud")),

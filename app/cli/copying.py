@@ -20,6 +20,7 @@ import msgspec
 
 from app import errors
 from app.abreast import abreast
+from app.downloads.kept import ROOT as DOWNLOADS
 from app.index import lease, pending
 from app.index.adopting_names import is_ours
 from app.index.journal import ROOT as JOURNAL
@@ -164,7 +165,7 @@ def _is_apart(key: str) -> bool:
 
 def _is_rewritten(key: str) -> bool:
     """Whether a key's bytes may change under it."""
-    return key.startswith(NOTES)
+    return key.startswith((NOTES, DOWNLOADS))
 
 
 def _publication(content: bytes) -> tuple[str, str]:

@@ -222,7 +222,7 @@ class Hot:
             key = (*key, _UNCHANGED)
         made.project, made.generation, made.grants = offer.project, offer.generation, offer.grants
         made.until = offer.until
-        self.counting.prepare(key, made)
+        self.counting.prepare(key, made, offer.download)
         self._drop_key(key)
         self._answers[key] = made
         self._of.setdefault(made.project, set()).add(key)

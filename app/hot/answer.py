@@ -42,6 +42,8 @@ class Answer:
     generation: str | None = None
     grants: Grants = field(default_factory=dict)
     until: float = inf
+    download: tuple[str, str] | None = None
+    """The project and version that giving it is a download of (app.downloads)."""
     given: Count = field(default_factory=Count)
     """How often it was given, with all others of its door and status."""
     for_everyone: bool = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.downloads.tally import Tally
 from app.hot.answer import Answer
-from app.hot.question import Key
+from app.hot.question import Key, Question
 from app.metrics import Meters
 from app.metrics.doors import door
 
@@ -16,14 +17,22 @@ class Counting:
     def __init__(self, meters: Meters, root_path: str) -> None:
         self._meters, self._root_path = meters, root_path
         self.timing = meters.timing("hot_seconds")
+        self.tally: Tally | None = None
+        """What counts downloads, where they are counted."""
 
     def watch(self, **read: Callable[[], float]) -> None:
         """Have numbers read by the names of their families."""
         for name, one in read.items():
             self._meters.watch(name, one)
 
-    def prepare(self, key: Key, made: Answer) -> None:
+    def downloaded(self, download: tuple[str, str], asked: Question) -> None:
+        """An answer was given that is a download."""
+        if self.tally is not None:
+            self.tally.count(*download, asked.agent)
+
+    def prepare(self, key: Key, made: Answer, download: tuple[str, str] | None = None) -> None:
         """Give an answer its count, so that giving it is counted by adding one."""
+        made.download = download if key[0] == b"GET" else None
         method, target = ((part or b"").decode("ascii", "replace") for part in key[:2])
         at = door(method, target.partition("?")[0], self._root_path)
         for answer in (made, made.unchanged):

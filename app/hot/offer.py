@@ -25,6 +25,8 @@ class Offer:
     known: bool = False
     until: float = inf
     made: bool = False
+    download: tuple[str, str] | None = None
+    """The project and version that giving the answer is a download of (app.downloads)."""
 
     def see(self, project: NormalizedName, generation: str | None, grants: Grants) -> None:
         """Which project the answer is about, and what was granted on it."""

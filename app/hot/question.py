@@ -19,6 +19,7 @@ _ASKED = {
 _PEER = 7
 _AUTHORIZATION = b"authorization"
 _IF_NONE_MATCH = b"if-none-match"
+_AGENT = b"user-agent"
 UNUSUAL = frozenset(
     {
         b"range",
@@ -41,13 +42,15 @@ LONGEST = 4096
 class Question:
     """A request, as far as these answers depend on it.
 
-    ``who`` stands for the credentials, once somebody had to know (Hot.digest).
+    ``who`` stands for the credentials, once somebody had to know (Hot.digest). ``agent`` is
+    the User-Agent: no answer depends on it, but downloads are counted by it.
     """
 
     key: Key
     authorization: bytes | None
     if_none_match: bytes | None
     who: bytes | None = None
+    agent: bytes = b""
 
 
 def question(
@@ -66,6 +69,7 @@ def question(
         return None
     key: list[bytes | None] = [method, target, None, None, None, None, None, None]
     authorization = none_match = None
+    agent = b""
     fields = 0
     for name, value in headers:
         fields += 1
@@ -81,10 +85,12 @@ def question(
             if none_match is not None:
                 return None
             none_match = value
+        elif name == _AGENT:
+            agent = agent or value
         elif name in unusual:
             return None
     if fields > _MOST_FIELDS:
         return None
     if key[_PROTO] is not None or key[_FORWARDED_HOST] is not None:
         key[_PEER] = peer
-    return Question(tuple(key), authorization, none_match)
+    return Question(tuple(key), authorization, none_match, agent=agent)

@@ -37,6 +37,7 @@ _OURS = (
     re.compile(rf"{BLOCKS}\d{{10}}"),
     re.compile(rf"{NOTES}[^/]+\.json"),
     re.compile(rf"{LEASES}(?:begin|reindex/\d{{16}})/\d{{10}}\.json"),
+    re.compile(r"downloads/\d{4}-\d\d-\d\d/(?:all|[0-9A-Z]{26})\.json"),
     re.compile(rf"{PROBES}[0-9A-Z]{{26}}"),
     re.compile(rf"{blobs.ADOPTED}.+{re.escape(blobs.METADATA)}"),
 )

@@ -11,11 +11,13 @@ from fastapi import Request, Response
 
 from app import errors, names
 from app.answers import ErrorResponse
-from app.dependencies import BaseUrlDep, IndexDep, OfferDep, SettingsDep
+from app.dependencies import BaseUrlDep, DownloadsDep, IndexDep, OfferDep, SettingsDep
+from app.downloads import counted_as
 from app.hot.offer import Offer
 from app.index import Index
 from app.models import File
 from app.routes import conditional, handing, relaying, streaming
+from app.routes.counted import counted
 from app.routes.ranges import Unsatisfiable, span
 from app.routes.reading import Reader, ReaderDep, door, moved, project_name
 from app.routes.router import Router
@@ -62,9 +64,11 @@ async def download(
     settings: SettingsDep,
     base: BaseUrlDep,
     offer: OfferDep,
+    downloads: DownloadsDep,
 ) -> Response:
     """The bytes of a wheel or sdist; with ``.metadata`` at the end, its core metadata."""
-    return await _download(request, project, filename, reader, index, settings, base, offer)
+    given = await _download(request, project, filename, reader, index, settings, base, offer)
+    return counted(request, given, offer, downloads)
 
 
 async def _download(
@@ -84,7 +88,7 @@ async def _download(
     try:
         file, public = await reader.file(name, wanted)
     except errors.FileNotFound:
-        found = await _abroad(request, reader, base, filename=filename, spelled=project)
+        found = await _abroad(request, reader, base, offer, filename=filename, spelled=project)
         if isinstance(found, Response):
             return found
         # What a rule may take back tomorrow is decided each time: such answers are not offered.
@@ -93,6 +97,7 @@ async def _download(
         return moved(request, base, f"/files/{render.path(file)}{filename[len(wanted) :]}")
     if wanted != filename:
         return await _metadata(request, index, offer, Handed(file, public))
+    offer.download = (counted_as(name, file.generation), file.version)
     return await _file(request, index, offer, settings, Handed(file, public))
 
 
@@ -106,6 +111,7 @@ async def download_at(
     index: IndexDep,
     settings: SettingsDep,
     base: BaseUrlDep,
+    downloads: DownloadsDep,
 ) -> Response:
     """The same by a URL that ends in the path which an upstream has the file at.
 
@@ -116,11 +122,12 @@ async def download_at(
     if not names.is_filename(filename):
         raise errors.FileNotFound(project_name(project), filename)
     offer = Offer(since=0)
-    return await _download(request, project, filename, reader, index, settings, base, offer)
+    given = await _download(request, project, filename, reader, index, settings, base, offer)
+    return counted(request, given, offer, downloads)
 
 
 async def _abroad(
-    request: Request, reader: Reader, base: str, *, filename: str, spelled: str
+    request: Request, reader: Reader, base: str, offer: Offer, *, filename: str, spelled: str
 ) -> Response | Handed:
     """A file of an upstream: on its way, there, or kept here."""
     name, wanted = project_name(spelled), filename.removesuffix(METADATA)
@@ -134,6 +141,7 @@ async def _abroad(
         if _has(request, etag):
             return _unchanged(etag, public)
         return await _send(request, _few(body, etag=etag, public=public))
+    offer.download = (counted_as(name, ""), its.entry.version)
     kept = await upstreams.kept(its)
     if kept is None and (abroad.direct or its.client.direct):
         return relaying.sent_there(its.entry)

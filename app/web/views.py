@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from app.models import File, Project, ProjectSummary, Status
 from app.simple import render
+from app.web.downloads import DownloadsView
 from app.web.facts import Facts
 from app.web.ranking import Match
 from app.web.releases import Release, tags
@@ -218,6 +219,7 @@ class ProjectView:
     manageable: bool
     needing: Sequence[str] = ()
     beside: str | None = None
+    downloads: DownloadsView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,13 +156,13 @@ class Site(Client):
         return self.page(project).resolve(self.file(project, filename)["url"])
 
     def keys(self) -> dict[str, int]:
-        """What the storage holds: key and size. Snapshots and leases do not count."""
+        """What the storage holds: key and size. Snapshots, leases and downloads do not count."""
         base = self.state / "packages"
         found = {str(path.relative_to(base)): path for path in base.rglob("*") if path.is_file()}
         return {
             key: path.stat().st_size
             for key, path in found.items()
-            if not key.startswith(("snapshots/", "leases/", "."))
+            if not key.startswith(("snapshots/", "leases/", "downloads/", "."))
         }
 
 

@@ -126,6 +126,8 @@ def test_what_is_noted() -> None:
         "leases/begin/0000000001.json",
         "leases/reindex/0000000001000001/0000000012.json",
         f"probes/{ULID}",
+        f"downloads/2026-11-29/{ULID}.json",
+        "downloads/2026-11-29/all.json",
         "adopted/80e1/demo/demo-1.0.tar.gz.metadata",
     ],
 )
@@ -136,7 +138,10 @@ def test_our_own_keys(key: str) -> None:
 
 @pytest.mark.parametrize(
     "project",
-    ["blobs", "journal", "pending", "serials", "snapshots", "leases", "probes", "adopted"],
+    [
+        *("blobs", "journal", "pending", "serials", "snapshots", "leases", "probes", "adopted"),
+        "downloads",
+    ],
 )
 def test_projects_called_like_our_folders(project: str) -> None:
     """A project of such a name lay there before us, and is no key of ours."""

@@ -156,6 +156,7 @@ async def opened(
             "limits": kept.limits,
             "authenticator": kept.authenticator,
             "chronicle": kept.chronicle,
+            "downloads": None,
         }
         yield Stage(
             index=index,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 from urllib.parse import quote
@@ -25,11 +26,12 @@ from app.dependencies import (
     ShelfDep,
 )
 from app.index import Index
-from app.models import Permission, Project
+from app.models import File, Permission, Project
 from app.routes import showing
 from app.routes.reading import moved, project_name
 from app.routes.shown import Abroad
 from app.routes.web import abroad
+from app.routes.web.downloads import DownloadsViewDep
 from app.routes.web.looking import EACH, FoundDep, Look, LookDep, PageNumber, release_of
 from app.routes.web.viewing import PageReaderDep, RootDep, ViewerDep, pages
 from app.simple import legacy
@@ -73,6 +75,7 @@ async def show(
     base: BaseUrlDep,
     manages: ManagesDep,
     look: LookDep,
+    downloads: DownloadsViewDep,
 ) -> Response:
     """A release with its files, and the history beside it."""
     name = project_name(project)
@@ -86,7 +89,7 @@ async def show(
     told = await facts_of(index, shelf, release)
     beside = reader.upstreams.shows_beside(found.project)
     view = _view(found.project, releases, release, told, look, manages=manages, beside=beside)
-    return showing.show(request, "project.html", view)
+    return showing.show(request, "project.html", replace(view, downloads=downloads))
 
 
 def _view(
@@ -123,9 +126,7 @@ def _view(
         else None,
         history=[ReleaseLine.of(found, one, root) for one in releases[: views.HISTORY]],
         releases=len(releases),
-        files=[
-            FileView.of(file, root) for file in files[(page - 1) * views.FILES : page * views.FILES]
-        ],
+        files=[FileView.of(file, root) for file in _on_page(files, page)],
         matching=len(files),
         page=page,
         pages=last,
@@ -201,6 +202,10 @@ async def slashless(
 ) -> Response:
     """Pages end with a slash."""
     return moved(request, base, _path(project_name(project), version))
+
+
+def _on_page(files: Sequence[File], page: int) -> Sequence[File]:
+    return files[(page - 1) * views.FILES : page * views.FILES]
 
 
 def _path(name: NormalizedName, version: str) -> str:
