@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests wait for servers half of their time: twice as many as there are cores.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
-.PHONY: help install clients servers run test test-fast check fix demo screenshots docs image release audit soak bench upgrade clean
+.PHONY: help install clients servers run test test-fast check fix demo screenshots docs image image-check release audit soak bench upgrade clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,9 +72,14 @@ docs: install ## Build the manual as a site in site/
 
 image: ## Build the container image with docker, podman or buildah, whichever is there
 	@for tool in docker podman buildah; do command -v $$tool >/dev/null || continue; \
-	  $$tool build --file deploy/Dockerfile --tag pypicloud:2 . && echo "Built pypicloud:2 with $$tool." && exit 0; \
+	  case $$tool in docker) format= ;; *) format=--format=docker ;; esac; : "OCI has no health checks"; \
+	  $$tool build $$format --file deploy/Dockerfile --tag pypicloud:2 . && echo "Built pypicloud:2 with $$tool." && exit 0; \
 	  echo "$$tool could not build the image; see above." >&2; done; \
 	echo "NOT BUILT: the image (docker, podman or buildah is needed, and a registry with its base)." >&2; exit 1
+
+image-check: install ## Build the image without a registry, run it held as promised, and use it; needs root
+	@$(BIN)/python tests/e2e/install_clients.py twine pip uv
+	@deploy/image_here.sh
 
 release: install ## Build sdist, wheel, bill of materials and their sums in dist/, the same from the same commit
 	rm -rf dist
