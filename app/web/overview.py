@@ -94,6 +94,7 @@ class RightsView:
 class ChangesView:
     """Changes of the index, newest first; ``before``: where older ones begin, if there are any."""
 
+    asked: Mapping[str, str]
     changes: Sequence[Change]
     before: int | None
 
@@ -172,6 +173,6 @@ def rights(
             )
 
 
-def before(changes: Sequence[Change]) -> int | None:
-    """The serial below which older changes are."""
-    return changes[-1].serial if changes and changes[-1].serial > 1 else None
+def fits(change: Change, *, project: str, action: str) -> bool:
+    """Whether it is of the project and of the kind that were asked for, if any."""
+    return project in ("", change.project) and action in ("", change.action)

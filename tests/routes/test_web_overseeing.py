@@ -148,7 +148,20 @@ def test_changes_are_shown_newest_first(place: Site, browser: Browser) -> None:
     older = seen(browser, f"/admin/changes?before={serials[1]}")["changes"]
     assert [one["serial"] for one in older] == serials[2:]
     assert "gamma-1.0-py3-none-any.whl" in browser.get("/admin/changes").text
-    assert seen(browser, "/admin/changes?before=1") == {"changes": [], "before": None}
+    end = seen(browser, "/admin/changes?before=1")
+    assert (end["changes"], end["before"]) == ([], None)
+
+
+def test_changes_are_filtered(place: Site, browser: Browser) -> None:
+    """By project and by what was done."""
+    place.publish("delta")
+    found = seen(browser, "/admin/changes?project=Delta&action=publish")["changes"]
+    assert [(one["project"], one["action"]) for one in found] == [("delta", "publish")]
+    assert {one["project"] for one in seen(browser, "/admin/changes?project=delta")["changes"]} == {
+        "delta"
+    }
+    assert seen(browser, "/admin/changes?action=none")["changes"] == []
+    assert "No change fits." in browser.get("/admin/changes?action=none").text
 
 
 def test_the_trail_is_kept_as_lines(browser: Browser) -> None:

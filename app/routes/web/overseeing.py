@@ -19,7 +19,7 @@ from app.access import tokens
 from app.access.base import Grants
 from app.dependencies import CatalogueDep, DefaultsDep, SettingsDep, UpstreamsDep
 from app.life import Life
-from app.models import Permission
+from app.models import Change, Permission
 from app.routes import browsing, showing
 from app.routes.web.administering import Administering, AdministeringDep
 from app.routes.web.viewing import pages
@@ -34,6 +34,8 @@ EACH = 100
 EVENTS = "text/event-stream"
 BEAT = 1.0
 """Seconds between two looks at what is under way."""
+STRETCH, LOOKS = 1000, 20
+"""Changes that are looked through at a time for those that were asked for, and how often."""
 FINDINGS = 200
 """Findings of a check that are told one by one."""
 _CHECKING = asyncio.Lock()
@@ -125,12 +127,23 @@ async def show_changes(
     request: Request,
     admin: AdministeringDep,
     before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+    project: Annotated[str, Query(max_length=200)] = "",
+    action: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
-    """What changed in the index, newest first."""
-    newest = before - 1 if before is not None else await admin.index.history.serial()
-    found = await admin.index.history.changes(max(0, newest - EACH), EACH)
-    changes = [one for one in reversed(found) if one.serial <= newest]
-    view = ChangesView(changes=changes, before=overview.before(changes))
+    """What changed in the index, newest first; for one project, or of one kind."""
+    history = admin.index.history
+    newest = before - 1 if before is not None else await history.serial()
+    asked = {"project": project.strip().lower(), "action": action.strip()}
+    found: list[Change] = []
+    for _ in range(LOOKS):
+        oldest = max(0, newest - STRETCH)
+        stretch = [one for one in await history.changes(oldest, STRETCH) if one.serial <= newest]
+        found += [one for one in reversed(stretch) if overview.fits(one, **asked)]
+        newest = oldest
+        if len(found) >= EACH or oldest == 0:
+            break
+    more = found[EACH - 1].serial if len(found) > EACH else newest + 1
+    view = ChangesView(changes=found[:EACH], asked=asked, before=more if more > 1 else None)
     return showing.show(request, "admin_changes.html", view)
 
 
