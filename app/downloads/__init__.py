@@ -127,6 +127,19 @@ class Downloads:
             pythons=pythons,
         )
 
+    async def used(self, project: str, generation: str, *, within: int) -> frozenset[str] | None:
+        """The versions of which something was downloaded in the last ``within`` days, today's too.
+
+        None where that is not known: counting began later, or more was counted than could be told
+        apart. Raises errors.StorageUnavailable where nothing is known yet.
+        """
+        figures = await self.figures(project, generation, within=within)
+        first = kept.today(self._clock()) - within + 1
+        blurred = any(day >= first and any(True for _ in lines) for day, lines in self._lines([""]))
+        if blurred or "" in figures.versions or min(self._pages, default=first) >= first:
+            return None
+        return frozenset(figures.versions)
+
     async def most(self, limit: int) -> list[tuple[str, int]]:
         """The most downloaded projects of the last days, and how often they were.
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from packaging.version import Version
 
@@ -25,7 +26,13 @@ class Doomed:
     why: str
 
 
-def doomed(project: Project, options: RetentionOptions, now: datetime) -> list[Doomed]:
+Used = Mapping[timedelta, frozenset[str]]
+"""The versions that somebody downloaded within a time; times of which it is known alone."""
+
+
+def doomed(
+    project: Project, options: RetentionOptions, now: datetime, used: Used = MappingProxyType({})
+) -> list[Doomed]:
     """The published files that the rules let go, whole releases at a time, oldest first.
 
     Nothing of a project that is archived or in quarantine goes: nobody changes those.
@@ -36,7 +43,7 @@ def doomed(project: Project, options: RetentionOptions, now: datetime) -> list[D
     found: dict[Version, str] = {}
     for rule in options.rules:
         if any(fnmatchcase(project.name, pattern) for pattern in rule.projects):
-            for version, why in _by(rule, releases, now):
+            for version, why in _by(rule, releases, now, used):
                 found.setdefault(version, why)
     return [
         Doomed(file, found[version])
@@ -56,7 +63,7 @@ def _releases(project: Project) -> Mapping[Version, list[File]]:
 
 
 def _by(
-    rule: RuleOptions, releases: Mapping[Version, list[File]], now: datetime
+    rule: RuleOptions, releases: Mapping[Version, list[File]], now: datetime, used: Used
 ) -> Iterator[tuple[Version, str]]:
     """What one rule lets go. A release is as old as the newest of its files."""
     final = [version for version in releases if not version.is_prerelease]
@@ -79,6 +86,23 @@ def _by(
             and now - max(file.changed for file in files) > rule.yanked_after
         ):
             yield version, f"yanked longer than {rule.yanked_after} ago"
+        elif (
+            rule.unused_after is not None
+            and age > rule.unused_after
+            and rule.unused_after in used
+            and not any(file.version in used[rule.unused_after] for file in files)
+        ):
+            yield version, f"nobody downloaded it for {rule.unused_after}"
+
+
+def times(project: str, options: RetentionOptions) -> frozenset[timedelta]:
+    """For how long it has to be known what of a project was downloaded."""
+    rules = (
+        rule
+        for rule in options.rules
+        if any(fnmatchcase(project, pattern) for pattern in rule.projects)
+    )
+    return frozenset(rule.unused_after for rule in rules if rule.unused_after is not None)
 
 
 def _is_protected(project: Project, version: Version, options: RetentionOptions) -> bool:

@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from app.options import Options
 from app.quantities import Duration, Size
 
+DAY = timedelta(days=1)
+MOST_UNUSED = timedelta(days=90)
+"""Downloads are known by version for so long."""
+
 
 class RuleOptions(Options):
     """What may go of the projects that match ``projects``.
 
     ``keep``: final releases beyond so many newest. ``prereleases_after``, ``yanked_after``:
-    pre-releases, and releases that were yanked as a whole, once they are so old. Of every
-    project the newest ``keep_at_least`` releases stay.
+    pre-releases, and releases that were yanked as a whole, once they are so old.
+    ``unused_after``: releases so old that nobody downloaded in all that time, whole days, as far
+    as that was counted. Of every project the newest ``keep_at_least`` releases stay.
     """
 
     projects: tuple[str, ...] = ("*",)
     keep: int | None = Field(default=None, ge=1)
     prereleases_after: Duration | None = None
     yanked_after: Duration | None = None
+    unused_after: Annotated[Duration, Field(ge=DAY, le=MOST_UNUSED)] | None = None
     keep_at_least: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if (self.keep, self.prereleases_after, self.yanked_after) == (None, None, None):
-            raise ValueError("a rule has keep, prereleases_after or yanked_after")
+        said = (self.keep, self.prereleases_after, self.yanked_after, self.unused_after)
+        if all(one is None for one in said):
+            raise ValueError("a rule has keep, prereleases_after, yanked_after or unused_after")
         return self
 
 

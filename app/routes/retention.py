@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Query
@@ -11,10 +11,11 @@ from packaging.utils import NormalizedName
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import errors, names
-from app.dependencies import AdminDep, IndexDep, SettingsDep
+from app.dependencies import AdminDep, DownloadsDep, IndexDep, SettingsDep
+from app.downloads import Downloads
 from app.index import Index
 from app.models import File
-from app.retention import Doomed, doomed
+from app.retention import Doomed, doomed, times
 from app.retention.options import RetentionOptions
 from app.routes.recording import RecorderDep
 from app.routes.router import Router
@@ -78,12 +79,13 @@ class Chosen(BaseModel):
 async def preview(
     index: IndexDep,
     settings: SettingsDep,
+    downloads: DownloadsDep,
     admin: AdminDep,
     cursor: Annotated[str, Query(max_length=200, description="`next` of the page before")] = "",
 ) -> DoomedList:
     """Changes nothing; whole projects at a time, until a page is full."""
     found: list[DoomedLine] = []
-    async for name, files in _doomed(index, settings.retention, cursor):
+    async for name, files in _doomed(index, downloads, settings.retention, cursor):
         found += map(DoomedLine.of, files)
         if len(found) >= PAGE:
             return DoomedList(files=found, next=name)
@@ -92,7 +94,12 @@ async def preview(
 
 @router.post("/retention", summary="Delete what the rules let go")
 async def apply(
-    chosen: Chosen, index: IndexDep, settings: SettingsDep, admin: AdminDep, record: RecorderDep
+    chosen: Chosen,
+    index: IndexDep,
+    settings: SettingsDep,
+    downloads: DownloadsDep,
+    admin: AdminDep,
+    record: RecorderDep,
 ) -> DoomedList:
     """Delete those of the files that the rules still let go; the answer names them.
 
@@ -101,7 +108,7 @@ async def apply(
     wanted = {(names.normalize(one.project), one.filename, one.sha256) for one in chosen.files}
     deleted = []
     for project in sorted({name for name, _, _ in wanted}):
-        for one in await _of(index, settings.retention, project):
+        for one in await _of(index, downloads, settings.retention, project):
             if _key(one.file) in wanted:
                 await index.delete(one.file, admin.actor)
                 facts = {"sha256": one.file.hashes.sha256, "why": one.why}
@@ -116,20 +123,28 @@ def _key(file: File) -> tuple[NormalizedName, str, str]:
 
 
 async def _doomed(
-    index: Index, options: RetentionOptions, cursor: str
+    index: Index, downloads: Downloads | None, options: RetentionOptions, cursor: str
 ) -> AsyncIterator[tuple[str, list[Doomed]]]:
     while options.rules:
         page = await index.projects(after=cursor, limit=PAGE)
         for summary in page:
-            yield summary.name, await _of(index, options, summary.name)
+            yield summary.name, await _of(index, downloads, options, summary.name)
         if len(page) < PAGE:
             return
         cursor = page[-1].name
 
 
-async def _of(index: Index, options: RetentionOptions, name: NormalizedName) -> list[Doomed]:
+async def _of(
+    index: Index, downloads: Downloads | None, options: RetentionOptions, name: NormalizedName
+) -> list[Doomed]:
     try:
         project = await index.present(name)
     except errors.ProjectNotFound:
         return []
-    return doomed(project, options, datetime.now(UTC))
+    used: dict[timedelta, frozenset[str]] = {}
+    if downloads is not None:
+        for time in times(name, options):
+            found = await downloads.used(name, project.generation, within=time.days + 1)
+            if found is not None:  # otherwise nothing can be called unused
+                used[time] = found
+    return doomed(project, options, datetime.now(UTC), used)

@@ -472,3 +472,46 @@ def test_a_day_ends_at_midnight() -> None:
     assert date.fromordinal(day) == date(2026, 11, 29)
     assert kept.end(day) == MIDNIGHT
     assert kept.today(MIDNIGHT) == day + 1
+
+
+class TestUsed:
+    """Which versions somebody downloaded lately: only where that is known."""
+
+    async def test_what_was_counted_lately_is_used(self, storage: Storage, clock: Clock) -> None:
+        """Within the days that are asked for, whoever counted it."""
+        for days_ago, version in ((9, "0.1"), (5, "0.5"), (0, "1.0")):
+            clock.now = NOON - days_ago * DAY
+            one = Downloads(storage, clock=clock)
+            count(one, version=version)
+            await one.tally.flush()
+        asked = Downloads(storage, clock=clock)
+        assert await asked.used("demo", "", within=3) == frozenset({"1.0"})
+        assert await asked.used("demo", "", within=7) == frozenset({"0.5", "1.0"})
+        assert await asked.used("never", "", within=7) == frozenset()
+
+    async def test_nothing_is_known_of_the_time_before(
+        self, storage: Storage, clock: Clock
+    ) -> None:
+        """Where counting began later than what is asked for."""
+        assert await Downloads(storage, clock=clock).used("demo", "", within=1) is None
+        clock.now = NOON - 2 * DAY
+        one = Downloads(storage, clock=clock)
+        count(one)
+        await one.tally.flush()
+        clock.now = NOON
+        asked = Downloads(storage, clock=clock)
+        assert await asked.used("demo", "", within=3) is None
+        assert await asked.used("demo", "", within=2) == frozenset()
+
+    async def test_what_was_not_told_apart_may_be_any(self, storage: Storage, clock: Clock) -> None:
+        """Where more was counted than is told apart, no version is called unused."""
+        clock.now = NOON - 9 * DAY
+        one = Downloads(storage, clock=clock)
+        count(one)
+        await one.tally.flush()
+        clock.now = NOON
+        many = Downloads(storage, clock=clock, keys=2)
+        for number in range(50):
+            many.tally.count(f"project-{number}", "1.0", PIP)
+        await many.tally.flush()
+        assert await Downloads(storage, clock=clock).used("demo", "", within=3) is None

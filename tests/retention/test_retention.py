@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import time as clock
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from packaging.utils import NormalizedName
 from pydantic import ValidationError
 
+from app.downloads import Downloads
 from app.models import Actor, File, FileState, Hashes, Kind, Project, Status
-from app.retention import doomed
+from app.retention import doomed, times
 from app.retention.options import RetentionOptions
+from app.storage.file import connect
 from tests.factories import make_wheel
 from tests.routes.site import ADMIN, Site, site
 
@@ -61,6 +65,80 @@ def gone(rules: dict[str, Any], *files: File, **facts: Any) -> list[str]:
 def rule(**keys: Any) -> dict[str, Any]:
     """One rule."""
     return {"rules": [keys]}
+
+
+WEEK = timedelta(days=7)
+
+
+def unused(*files: File, used: Mapping[timedelta, frozenset[str]]) -> list[str]:
+    """The versions that go because nobody downloaded them for a week."""
+    project = Project(
+        name=NormalizedName("demo"),
+        display_name="Demo",
+        generation="g",
+        sequence=1,
+        head="0",
+        files=files,
+    )
+    options = RetentionOptions.model_validate(rule(unused_after="7 d"))
+    assert times("demo", options) == {WEEK}
+    return [one.file.version for one in doomed(project, options, NOW, used)]
+
+
+def test_what_nobody_downloads_goes() -> None:
+    """Whole releases, old enough, of which no file was wanted; never the newest."""
+    files = [file("1.0", days=30), file("1.1", days=30), file("1.2", days=3), file("2.0", days=30)]
+    assert unused(*files, used={WEEK: frozenset({"1.1"})}) == ["1.0"]
+
+
+def test_what_is_not_known_is_no_reason() -> None:
+    """Where nobody counted for so long nothing goes."""
+    files = [file("1.0", days=30), file("2.0", days=30)]
+    assert unused(*files, used={}) == []
+    assert unused(*files, used={timedelta(days=8): frozenset()}) == []
+
+
+@pytest.mark.parametrize("time", ["0 s", "23 h", "91 d"])
+def test_unused_is_a_time_that_is_counted(time: str) -> None:
+    """Of a day, and of at most as many as versions are told apart."""
+    with pytest.raises(ValidationError):
+        RetentionOptions.model_validate(rule(unused_after=time))
+
+
+class Later(datetime):
+    """Five days from now."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        """Then."""
+        return super().now(tz) + timedelta(days=5)
+
+
+def test_unused_releases_are_previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the service: what was downloaded lately stays, and all while counting is new."""
+    monkeypatch.setattr("app.routes.retention.datetime", Later)
+    long_ago = clock.time() - 20 * 86400
+
+    async def counted() -> None:
+        async with connect(f"file:{tmp_path}/packages", {}) as storage:
+            downloads = Downloads(storage, clock=lambda: long_ago)
+            downloads.tally.count("another", "1.0", b"pip/24.2")
+            await downloads.close()
+
+    rules = {"rules": [{"unused_after": "1 d", "keep_at_least": 1}]}
+    chosen = {"storage": f"file:{tmp_path}/packages", "retention": rules}
+    with site(tmp_path, **chosen) as place:
+        for version in ("1.0", "2.0", "3.0"):
+            made = make_wheel("demo", version)
+            place.upload(made, "demo", auth=ADMIN, version=version).raise_for_status()
+        assert place.ask("GET", "/api/v1/retention", auth=ADMIN).json()["files"] == []
+    asyncio.run(counted())
+    with site(tmp_path, **chosen) as place:
+        place.ask("GET", "/files/demo/demo-1.0-py3-none-any.whl", auth=ADMIN).raise_for_status()
+        found = place.ask("GET", "/api/v1/retention", auth=ADMIN).json()["files"]
+        assert [(one["version"], one["why"]) for one in found] == [
+            ("2.0", "nobody downloaded it for 1 day, 0:00:00")
+        ]
 
 
 def test_the_newest_are_kept_by_version() -> None:
