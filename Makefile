@@ -99,6 +99,7 @@ soak: install servers ## Run the crashes, the races and the made-up requests at 
 	SOAK=1 $(PYTEST) tests/conformance/test_openapi.py
 	SOAK=1 $(PYTEST) tests/replicas
 	SOAK=1 $(PYTEST) tests/upstream tests/e2e/test_upstreams.py
+	$(BIN)/python -m tests.deployment.load
 
 bench: install clients servers ## Measure; see benchmarks/
 	@for name in start login_timing hot_page hot_work other_servers peers install_chain cold_page web_pages redirects signing memory_pages inspection upload_small upload_large reindex object_store_memory reindex_stores cache_page cache_writers cache_search reindex_caches upstreams; do \
