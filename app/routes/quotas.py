@@ -7,10 +7,10 @@ from app.index import Index
 from app.retention.options import QuotaOptions
 from app.upload.distribution import Distribution
 from app.web.catalogue import Catalogue
+from app.web.languages import size as in_words
 
 PATIENCE = 20.0
 """Seconds that an upload waits for all projects to be added up, after a start."""
-_UNITS = ("kB", "MB", "GB", "TB")
 
 
 async def require_room(
@@ -30,7 +30,7 @@ async def require_room(
         taken = sum(one.size for one in published if one.filename != distribution.filename)
         if taken + size > limit:
             raise errors.TooLarge(
-                f"There is no room: project {name!r} has {readable(taken)} of {readable(limit)}. "
+                f"There is no room: project {name!r} has {in_words(taken)} of {in_words(limit)}. "
                 "Delete what nobody needs, or ask whoever runs this index for more."
             )
     if quotas.total is None:
@@ -40,18 +40,6 @@ async def require_room(
     taken = catalogue.facets.size
     if taken + size > quotas.total:
         raise errors.TooLarge(
-            f"There is no room: this index has {readable(taken)} of {readable(quotas.total)}. "
+            f"There is no room: this index has {in_words(taken)} of {in_words(quotas.total)}. "
             "Ask whoever runs it for more."
         )
-
-
-def readable(size: int) -> str:
-    """Bytes, for people."""
-    if size < 1000:
-        return f"{size} bytes"
-    scaled, unit = float(size), ""
-    for unit in _UNITS:  # noqa: B007  # the one that it ended with
-        scaled /= 1000
-        if scaled < 1000:
-            break
-    return f"{scaled:.4g} {unit}"

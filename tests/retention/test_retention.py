@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import pytest
@@ -48,7 +49,12 @@ def file(version: str, *, days: float = 0, number: int = 0, **more: Any) -> File
     return File(**(facts | more))
 
 
-def gone(rules: dict[str, Any], *files: File, **facts: Any) -> list[str]:
+def gone(
+    rules: dict[str, Any],
+    *files: File,
+    used: Mapping[timedelta, frozenset[str]] = MappingProxyType({}),
+    **facts: Any,
+) -> list[str]:
     """The versions that the rules let go, each as often as it has files."""
     project = Project(
         name=NormalizedName("demo"),
@@ -59,7 +65,7 @@ def gone(rules: dict[str, Any], *files: File, **facts: Any) -> list[str]:
         files=files,
     )
     options = RetentionOptions.model_validate(rules)
-    return [one.file.version for one in doomed(replace(project, **facts), options, NOW)]
+    return [one.file.version for one in doomed(replace(project, **facts), options, NOW, used)]
 
 
 def rule(**keys: Any) -> dict[str, Any]:
@@ -72,17 +78,15 @@ WEEK = timedelta(days=7)
 
 def unused(*files: File, used: Mapping[timedelta, frozenset[str]]) -> list[str]:
     """The versions that go because nobody downloaded them for a week."""
-    project = Project(
-        name=NormalizedName("demo"),
-        display_name="Demo",
-        generation="g",
-        sequence=1,
-        head="0",
-        files=files,
-    )
-    options = RetentionOptions.model_validate(rule(unused_after="7 d"))
+    return gone(rule(unused_after="7 d"), *files, used=used)
+
+
+def test_only_some_times_have_to_be_known() -> None:
+    """Those of the rules for a project."""
+    rules = [{"unused_after": "7 d"}, {"unused_after": "8 d", "projects": ["other"]}, {"keep": 1}]
+    options = RetentionOptions.model_validate({"rules": rules})
     assert times("demo", options) == {WEEK}
-    return [one.file.version for one in doomed(project, options, NOW, used)]
+    assert times("other", options) == {WEEK, timedelta(days=8)}
 
 
 def test_what_nobody_downloads_goes() -> None:

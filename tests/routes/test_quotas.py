@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.routes.quotas import readable
 from tests.factories import Made, make_wheel
 from tests.routes.site import ADMIN, Site, site
 
@@ -94,18 +93,3 @@ def test_without_quotas_there_is_no_limit(tmp_path: Path) -> None:
     with site(tmp_path) as place:
         for number in range(3):
             sent(place, "free", f"1.{number}").raise_for_status()
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (5, "5 bytes"),
-        (999, "999 bytes"),
-        (1000, "1 kB"),
-        (1234567, "1.235 MB"),
-        (10**16, "1e+04 TB"),
-    ],
-)
-def test_sizes_are_for_people(size: int, text: str) -> None:
-    """In the unit that fits."""
-    assert readable(size) == text
