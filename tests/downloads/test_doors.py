@@ -323,12 +323,17 @@ class TestAtHand:
                 behind = {"storage": "s3://packages/index", "s3": store.options}
             place = stack.enter_context(serving(tmp_path, way, delivery=delivery, **behind))
             status = 302 if delivery == "redirect" else 200
+            before, first = place.hits(), 0
+            while way != "doors" and place.hits() == before:
+                # Until the upload is old news: what a door says meanwhile may not be kept.
+                assert place.served.ask(place.path, "User-Agent: curl/8.5.0").status == status
+                first += 1
             before = place.hits()
             for agent in (PIP, "uv/0.5.1", PIP, PIP, "uv/0.5.1"):
                 answer = place.served.ask(place.path, f"User-Agent: {agent}")
                 assert answer.status == status
             given = place.hits() - before
-            assert given == (0 if way == "doors" else 4)
+            assert given == (0 if way == "doors" else 5)
             for method, header in (
                 ("HEAD", "Accept: */*"),
                 ("GET", "If-None-Match: *"),
@@ -339,8 +344,9 @@ class TestAtHand:
                     _answer(place, method, header)
             assert place.served.ask(place.path, "Range: bytes=0-9").status == status
             found = place.told()
-            assert found["total"] == 6
-            assert found["installers"] == {"pip": 3, "uv": 2, "other": 1}
+            assert found["total"] == 6 + first
+            warmed = {"curl": first} if first else {}
+            assert found["installers"] == {"pip": 3, "uv": 2, "other": 1, **warmed}
 
 
 def _answer(place: Way, method: str, header: str) -> None:
