@@ -9,7 +9,7 @@ from fastapi import Depends, Request, Response
 
 from app import errors
 from app.access import policy, sessions, tokens
-from app.access.ledger import Ledger
+from app.access.ledger import Ledger, Session
 from app.access.oidc.minting import Minting
 from app.access.oidc.options import SsoOptions
 from app.access.options import TokenOptions
@@ -30,6 +30,7 @@ from app.routes import browsing
 from app.routes.browsing import Elsewhere, Form, VisitDep
 from app.routes.managed import managed
 from app.routes.recording import Recorder
+from app.routes.token_schemas import TokenLine
 from app.web.account import PublishersView, PublisherView, forms
 
 PATH = "/account"
@@ -75,25 +76,38 @@ class Own:
         name, now = self.identity.actor.id, browsing.now()
         unused_after = self.tokens.unused_after
         kept = await self.ledger.sessions.of(name)
+        open_ones = [(one, one.digest[:SHOWN]) for one in kept if now - one.seen < sessions.IDLE]
+        own = await self.ledger.tokens.of(name)
+        publishing = await self._publishing()
+        told = {
+            "user": name,
+            "tokens": [TokenLine.of(one, unused_after) for one in own],
+            "sessions": [self._session(one, id) for one, id in open_ones],
+            "publishers": publishing.publishers if publishing else [],
+        }
         return browsing.page(
             self.request,
             "account.html",
             status=status,
+            told=None if made or message else told,
             user=name,
             csrf=self.visit.session.csrf,
-            tokens=[
-                (one, tokens.ends(one, unused_after)) for one in await self.ledger.tokens.of(name)
-            ],
+            tokens=[(one, tokens.ends(one, unused_after)) for one in own],
             now=now,
-            sessions=[(one, one.digest[:SHOWN]) for one in kept if now - one.seen < sessions.IDLE],
+            sessions=open_ones,
             own=self.visit.session.digest,
             password=hasattr(self.access, "set_password"),
             # Nothing that is kept of a user says whether anybody knows the password.
             made_by_sso=bool(self.sso.issuer) and self.sso.create_users,
-            publishing=await self._publishing(),
+            publishing=publishing,
             made=made,
             message=message,
         )
+
+    def _session(self, one: Session, id: str) -> dict[str, object]:
+        shown = {"id": id, "created": one.created, "seen": one.seen, "expires": one.expires}
+        mine = one.digest == self.visit.session.digest
+        return {**shown, "address": one.address, "agent": one.agent, "own": mine}
 
     async def _publishing(self) -> PublishersView | None:
         """None for whoever manages nothing, or where nobody publishes so."""

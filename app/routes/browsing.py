@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from fastapi import Depends, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
 
 from app import errors
 from app.access.sessions import WHOLE, Visit
@@ -35,8 +37,13 @@ class Elsewhere(Exception):
         self.path = path
 
 
-def page(request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
-    """A page of ours, rendered; nothing keeps it."""
+def page(
+    request: Request, name: str, *, status: int = 200, told: object = None, **values: Any
+) -> Response:
+    """A page of ours, rendered; nothing keeps it. ``told`` is what it says, for who wants JSON."""
+    if told is not None and showing.wants(request) == showing.JSON:
+        headers = {**_HEADERS, "Vary": "Accept, Cookie"}
+        return JSONResponse(jsonable_encoder(told), status, headers=headers)
     text = showing.text(request, name, **values)
     return Response(text, status, media_type="text/html", headers=_HEADERS)
 

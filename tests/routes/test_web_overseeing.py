@@ -200,3 +200,23 @@ def test_a_check_of_another_site_is_refused(browser: Browser) -> None:
     headers = {**browser.own, "Origin": "https://elsewhere.example"}
     answer = browser.client.post("/admin/check", data={"csrf": browser.csrf}, headers=headers)
     assert answer.status_code == 403
+
+
+def test_pages_with_forms_are_json_too(place: Site, browser: Browser) -> None:
+    """What they show, without what makes their forms work."""
+    made = place.token(ADMIN, name="of mine")
+    told = seen(browser, "/account")
+    assert told["user"] == ADMIN[0]
+    assert "of mine" in [one["name"] for one in told["tokens"]]
+    assert [one["own"] for one in told["sessions"]].count(True) == 1
+    people = seen(browser, "/admin")
+    assert "ordinary" in [one["name"] for one in people["users"]]
+    assert people["readiness"]["parts"]["storage"] == "ok"
+    assert people["reindex"]["state"]
+    tokens = seen(browser, "/admin/tokens")
+    assert {"of mine", "theirs"} <= {one["name"] for one in tokens["tokens"]}
+    entries = seen(browser, "/admin/audit?action=token.create")["entries"]
+    assert {one["action"] for one in entries} == {"token.create"}
+    everything = json.dumps([told, people, tokens, entries])
+    for secret in (made["token"], browser.csrf, PASSWORD, "argon2"):
+        assert secret not in everything

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Request, Response
 
 from app import errors
-from app.access import policy
+from app.access import policy, trail
 from app.access.base import EditableAccess, editable, origin
 from app.access.ledger import Ledger
 from app.access.sessions import Visit
@@ -28,7 +28,7 @@ from app.index import Index
 from app.models import Identity
 from app.reports import IDENTITY
 from app.routes import api, audit, browsing, groups, health, registration, tokens, users
-from app.routes.access_schemas import RegistrationsPut, UserPatch, UserPut
+from app.routes.access_schemas import RegistrationsPut, UserLine, UserPatch, UserPut
 from app.routes.browsing import Elsewhere, Form, VisitDep, one
 from app.routes.recording import Recorder
 from app.routes.web.viewing import pages
@@ -136,7 +136,12 @@ async def show_trail(
     found = [entry async for entry in entries]
     following = found[EACH - 1].number if len(found) > EACH else None
     return browsing.page(
-        request, "audit.html", entries=found[:EACH], following=following, asked=asked
+        request,
+        "audit.html",
+        told={"entries": [trail.shown(one) for one in found[:EACH]], "next": following},
+        entries=found[:EACH],
+        following=following,
+        asked=asked,
     )
 
 
@@ -152,18 +157,23 @@ async def _page(
     listed = hasattr(admin.access, "users")
     every = await admin.access.users() if listed else ()
     edits = hasattr(admin.access, "add_user")
+    told: dict[str, Any] = {
+        "users": [user for user in every if not user.pending],
+        "pending": [user for user in every if user.pending],
+        "groups": sorted((await admin.access.groups()).items()) if listed else (),
+        "registration": await admin.editing.registration() if edits else False,
+        "readiness": await health.ready(request, Response(), admin.index, probes),
+        "reindex": await admin.index.reindexing(),
+    }
+    people = {name: [UserLine.of(user) for user in told[name]] for name in ("users", "pending")}
     return browsing.page(
         request,
         "admin.html",
         status=status,
-        users=[user for user in every if not user.pending],
-        pending=[user for user in every if user.pending],
-        groups=sorted((await admin.access.groups()).items()) if listed else (),
+        told=None if message else {**told, **people, "groups": dict(told["groups"])},
+        **told,
         edits=edits,
         origin=origin(admin.access),
-        registration=await admin.editing.registration() if edits else False,
-        readiness=await health.ready(request, Response(), admin.index, probes),
-        reindex=await admin.index.reindexing(),
         done=done,
         message=message,
     )

@@ -21,6 +21,7 @@ from app.dependencies import CatalogueDep, DefaultsDep, SettingsDep, UpstreamsDe
 from app.life import Life
 from app.models import Change, Permission
 from app.routes import browsing, showing
+from app.routes.token_schemas import TokenLine
 from app.routes.web.administering import Administering, AdministeringDep
 from app.routes.web.viewing import pages
 from app.state import of as _state
@@ -114,6 +115,12 @@ async def show_tokens(
     return browsing.page(
         request,
         "admin_tokens.html",
+        told={
+            "tokens": [TokenLine.of(one, settings.tokens.unused_after) for one in shown],
+            "total": len(every),
+            "page": page,
+            "pages": last,
+        },
         tokens=[(one, tokens.ends(one, settings.tokens.unused_after)) for one in shown],
         now=browsing.now(),
         total=len(every),
