@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from app import errors
+
 _ROOT = str(Path(__file__).parents[2])
 
 
@@ -18,17 +20,20 @@ async def answered(
 
     It finds our process's id and then the arguments in ``sys.argv``, and ``sent`` on standard
     input; it sees nothing of our environment. None where it wrote nothing, failed, or was not
-    done in time.
+    done in time. Raises errors.Busy where it cannot be started.
     """
     program = f"import sys; sys.path.append({_ROOT!r}); from {module} import main; main()"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-c", program, str(os.getpid()), *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={},
-        cwd="/",
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-c", program, str(os.getpid()), *arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            cwd="/",
+        )
+    except OSError as error:  # no room for another one, or no more descriptors
+        raise errors.Busy("No more processes can be started just now; try again.") from error
     out = b""
     try:
         with suppress(TimeoutError):

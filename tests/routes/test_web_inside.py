@@ -199,3 +199,16 @@ def test_only_wheels_declare_entry_points(place: Site) -> None:
     for path in ("pack/4.0", "pack/5.0", "hidden/1.0"):
         answer = place.ask("GET", f"/project/{path}/entry-points", headers=JSON)
         assert answer.status_code in (401, 404), path
+
+
+def test_a_machine_without_room_is_busy(place: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process can be started the client is asked to come again, and nothing breaks."""
+    made = make_wheel("pack", "6.0")
+    place.upload(made, "pack", auth=ADMIN, version="6.0").raise_for_status()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    path = f"/project/pack/inside/{made.filename}"
+    answer = place.ask("GET", path, headers=JSON)
+    assert answer.status_code == 503, answer.text
+    assert "try again" in answer.json()["message"]
+    monkeypatch.undo()
+    assert seen(place, path)["members"]
