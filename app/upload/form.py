@@ -12,6 +12,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.unbroken import begun
 from app.upload import parameters
 from app.upload.reader import Reader
 from app.upload.spool import Spooled
@@ -67,7 +68,7 @@ async def receive(
                     fed = None
                 if reader.in_content:
                     # While the next bytes come.
-                    fed = asyncio.ensure_future(asyncio.to_thread(reader.feed, batch))
+                    fed = begun(asyncio.to_thread(reader.feed, batch))
                 elif await asyncio.to_thread(reader.feed, batch):
                     if on_fields is not None:
                         await on_fields(reader.fields())
