@@ -187,6 +187,7 @@ for (const form of document.querySelectorAll("[data-check]")) {
       }
       if (!progress.running) word.textContent = progress.findings ? "" : form.dataset.agree;
     },
+    broken: ({ message }) => { word.textContent = message; },
     finding: ({ finding }) => {
       const line = document.createElement("li");
       line.textContent = finding;

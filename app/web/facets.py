@@ -136,7 +136,7 @@ class Facets:
         if described is not None:
             try:
                 metadata = await self._index.metadata(described)
-            except errors.NotFound:  # the check of the storage tells of it
+            except (errors.NotFound, ValueError):  # lost, or endless: a check tells of it
                 metadata = b""
             told, _ = await asyncio.to_thread(facts.read, metadata)
         return summary, Said(

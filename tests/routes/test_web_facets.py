@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +118,17 @@ def test_the_page_offers_what_may_be_chosen(place: Site) -> None:
 def test_what_cannot_be_asked_is_refused(place: Site, asked: str) -> None:
     """400, and what was wrong with it."""
     assert place.ask("GET", f"/search?{asked}").status_code == 400
+
+
+def test_metadata_that_is_lost_hides_nothing_else(tmp_path: Path) -> None:
+    """The project's page is there without it, and all else is found as ever."""
+    with site(tmp_path, storage=f"file:{tmp_path}/packages") as place:
+        publish(place, "whole", ("Keywords", "here"))
+        publish(place, "halved", ("Keywords", "gone"))
+        (lost,) = (tmp_path / "packages" / "blobs" / "halved").rglob("*.metadata")
+        lost.unlink()
+        assert found(place, "yanked=no", ADMIN) == ["halved", "whole"]
+        assert found(place, "keyword=here", ADMIN) == ["whole"]
+        assert found(place, "keyword=gone", ADMIN) == []
+        page = seen(place, "/project/halved/", ADMIN)
+        assert len(str(page["files"])) > 2

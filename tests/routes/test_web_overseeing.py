@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,3 +223,19 @@ def test_pages_with_forms_are_json_too(place: Site, browser: Browser) -> None:
     everything = json.dumps([told, people, tokens, entries])
     for secret in (made["token"], browser.csrf, PASSWORD, "argon2"):
         assert secret not in everything
+
+
+def test_a_check_that_cannot_go_on_says_so(tmp_path: Path) -> None:
+    """In the place of its end, since the answer has begun; the next check has its turn."""
+    with site(tmp_path, cache=f"sqlite+aiosqlite:///{tmp_path}/cache.db") as place:
+        place.publish("alpha")
+        with browsing(place) as browser:
+            with closing(sqlite3.connect(tmp_path / "cache.db", timeout=30)) as cache:
+                names = "SELECT name FROM sqlite_master WHERE name LIKE 'pypicloud_cache_projects%'"
+                for (table,) in cache.execute(f"{names} AND type = 'table'").fetchall():
+                    cache.execute(f"DROP TABLE {table}")
+            kind, told = events(checked(browser, "text/event-stream"))[-1]
+            assert kind == "broken"
+            assert "cache" in told["message"]
+            kind, told = events(checked(browser, "text/event-stream"))[-1]
+            assert (kind, told["running"]) == ("progress", False)

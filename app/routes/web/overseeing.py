@@ -6,7 +6,8 @@ What shows progress tells it as server-sent events (HTML Standard, section 9.2).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from packaging.utils import NormalizedName
 
+from app import errors
 from app.access import tokens
 from app.access.base import Grants
 from app.dependencies import CatalogueDep, DefaultsDep, SettingsDep, UpstreamsDep
@@ -180,13 +182,18 @@ async def check(request: Request, admin: AdministeringDep, life: LifeDep) -> Res
 
 
 async def _checked(admin: Administering, life: Life, *, deep: bool) -> AsyncIterator[bytes]:
-    async for told in _comparing(admin, life, deep=deep):
-        yield _event("finding" if "finding" in told else "progress", told)
+    # Closed at once where the client has gone: others wait for their turn.
+    async with aclosing(_comparing(admin, life, deep=deep)) as comparing:
+        try:
+            async for told in comparing:
+                yield _event("finding" if "finding" in told else "progress", told)
+        except errors.PypicloudError as why:  # the answer has begun, so it cannot be a 503
+            yield _event("broken", {"message": str(why)})
 
 
 async def _comparing(
     admin: Administering, life: Life, *, deep: bool
-) -> AsyncIterator[dict[str, object]]:
+) -> AsyncGenerator[dict[str, object]]:
     """What was found, and how far it has come; one at a time in this process."""
     async with _CHECKING:
         work = admin.index.check(deep=deep)
