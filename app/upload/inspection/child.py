@@ -16,6 +16,7 @@ from app import errors
 from app.upload.inspection.answers import Garbled, Head, Inspection, read_head, read_texts
 
 START_TIMEOUT = 30.0
+END_TIMEOUT = 1.0
 LIFETIME = 500
 _UPLOAD = Path(__file__).parents[1]
 # ``archives`` alone, by a path of its own: importing it as a part of ``app`` would
@@ -106,6 +107,7 @@ class Child:
             log.error("an inspecting child answered nonsense about %s", request.filename)
             raise _invalid("it could not be read") from None
         except (asyncio.IncompleteReadError, OSError) as error:
+            await self._end()
             if await self.close() == -signal.SIGXCPU:
                 raise _invalid("it takes too much time to read") from None
             raise Died from error
@@ -124,6 +126,16 @@ class Child:
         if head.sizes is None:
             return head, None
         return head, await read_texts(self._stdout, head)
+
+    async def _end(self) -> None:
+        """Let a child that hung up end by itself.
+
+        ``kill`` asks first whether it has ended, and takes what it ended with away from the
+        thread of asyncio that waits for just that; nobody would know then what it died of.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_TIMEOUT):
+                await self._process.wait()
 
     async def close(self) -> int:
         """End the process, whatever it does; answers its return code."""

@@ -167,6 +167,27 @@ async def test_time_is_limited(tmp_path: Path) -> None:
         assert (await read(pool, good, made.filename)).members == 4
 
 
+async def test_a_child_that_ended_by_itself_is_not_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To kill it would take away what it ended with from the thread that waits for that."""
+    killed: list[int] = []
+    kill = asyncio.subprocess.Process.kill
+
+    def watched(process: asyncio.subprocess.Process) -> None:
+        killed.append(process.pid)
+        kill(process)
+
+    monkeypatch.setattr(asyncio.subprocess.Process, "kill", watched)
+    path = tmp_path / FILENAME
+    limits = slow_wheel(path)
+    async with inspectors(count=1, cpu=0, cpu_per_mib=0, limits=limits) as pool:
+        (pid,) = pool.pids
+        with pytest.raises(errors.InvalidUpload, match="too much time"):
+            await read(pool, path, path.name)
+    assert pid not in killed
+
+
 async def test_memory_is_limited(tmp_path: Path) -> None:
     """An archive that takes more memory than there is is refused, and the next one read."""
     made = make_wheel(description="x" * (20 * MIB))
