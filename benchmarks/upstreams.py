@@ -7,10 +7,12 @@ process, on loopback, that answers from memory, so what is ours stands out.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +29,8 @@ JSON = "Accept: application/vnd.pypi.simple.v1+json"
 FILES = 200
 BURST = 32
 TREE = 10
+PACE = 0.0005
+"""Seconds between two pieces of 64 KiB: about a gigabit a second."""
 QUIET = "1 h"
 """Between two reconciliations: nothing but our requests may ask the cache."""
 UV = Path(__file__).parents[1] / ".venv-clients" / "uv" / "bin" / "uv"
@@ -59,7 +63,10 @@ def main() -> None:
             say("bursts")
             figures += _burst(server, upstream, chosen.turns)
             say("a large wheel")
-            figures += _large(server, upstream, chosen.size, chosen.turns)
+            figures += _large(server, upstream, chosen.size, chosen.turns, "")
+            upstream.fault = lambda asked, sent: replace(sent, slow=PACE)
+            figures += _large(server, upstream, chosen.size, chosen.turns, ", a gigabit a second")
+            upstream.fault = None
             say("a lock")
             figures += _lock(server, upstream, folder)
     show("upstreams", figures, as_json=chosen.json)
@@ -130,23 +137,33 @@ def _burst(server: Server, upstream: Upstream, turns: int) -> list[Figure]:
     ]
 
 
-def _large(server: Server, upstream: Upstream, size: int, turns: int) -> list[Figure]:
+def _large(server: Server, upstream: Upstream, size: int, turns: int, pace: str) -> list[Figure]:
     content = os.urandom(size * MIB)
     port = int(upstream.url.rpartition(":")[2])
-    rates: list[tuple[float, float]] = []
+    rates: list[tuple[float, float, float]] = []
     for turn in range(turns):
-        name = f"large{turn}"
+        name = f"large{turn}{len(pace)}"
         made = make_wheel(name, "1.0", files={"large.bin": content}, compression=zipfile.ZIP_STORED)
         upstream.has(name, made=made)
         _took(server.port, f"/simple/{name}/")
         path = f"/files/{name}/{made.filename}"
-        rates.append((_rate(port, path, made), _rate(server.port, path, made)))
+        asked = (_rate(port, path, made), _rate(server.port, path, made))
+        rates.append((*asked, _digest_rate(made)))
         del upstream.projects[name]
+    what = f"wheel of {size} MiB{pace}"
     return [
-        Figure(f"wheel of {size} MiB, direct", median(a for a, _ in rates) / MIB, "MiB/s"),
-        Figure(f"wheel of {size} MiB, streamed", median(b for _, b in rates) / MIB, "MiB/s"),
-        Figure(f"wheel of {size} MiB", median(b / a for a, b in rates), "of direct", "0.7"),
+        Figure(f"{what}, direct", median(a for a, _, _ in rates) / MIB, "MiB/s"),
+        Figure(f"{what}, streamed", median(b for _, b, _ in rates) / MIB, "MiB/s"),
+        Figure(f"{what}, its SHA-256 alone", median(c for _, _, c in rates) / MIB, "MiB/s"),
+        Figure(what, median(b / a for a, b, _ in rates), "of direct", "0.7"),
     ]
+
+
+def _digest_rate(made: Made) -> float:
+    """Bytes a second of what no transfer that is checked can do without."""
+    began = time.perf_counter()
+    hashlib.sha256(made.content)
+    return len(made.content) / (time.perf_counter() - began)
 
 
 def _rate(port: int, path: str, made: Made) -> float:
