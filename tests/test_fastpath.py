@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from ipaddress import ip_network
@@ -45,6 +46,14 @@ class Ways:
         """How many answers each gave without asking a door."""
         return [hot.given for hot in self.hots]
 
+    def settle(self) -> None:
+        """Wait until each has heard of what another one took, which is a matter of polls."""
+        sent = _request("GET", "/simple/", f"Authorization: {BASIC}", f"Accept: {JSON}")
+        ends = time.monotonic() + TOO_LATE
+        while len({self.exchange(served, sent) for served in self.served}) > 1:
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+
     def exchange(self, served: Served, sent: bytes, answers: int = 1) -> bytes:
         """All that comes back for these bytes, and nothing of what differs each time."""
         with served.connection(timeout=TOO_LATE) as connected:
@@ -84,7 +93,9 @@ def ways(
             _tell_hot(app, hots)
             served.append(stack.enter_context(serving_ready(app, protocol=protocol)))
         _upload(served[0], DEMO, "demo", "1.0")
-        yield Ways(served, hots)
+        ways = Ways(served, hots)
+        ways.settle()
+        yield ways
 
 
 def _tell_hot(app: FastAPI, hots: list[Hot]) -> None:
@@ -219,6 +230,7 @@ def test_a_304_is_only_for_who_has_the_page(ways: Ways, way: int, method: str) -
         other = _request(method, target, *own, 'If-None-Match: "of another page"')
         for sent, status in ((has, 304), (page, 200), (other, 200), (has, 304), (page, 200)):
             assert ways.exchange(served, sent).startswith(b"HTTP/1.1 %d" % status), (target, sent)
+    ways.settle()
 
 
 def _wheel(project: str) -> str:
@@ -270,6 +282,7 @@ def test_an_upload_is_seen_by_the_very_next_read(ways: Ways, way: int) -> None:
             assert made.filename.encode() not in ways.exchange(served, sent)
         _upload(served, made, "fresh", version)
         assert made.filename.encode() in ways.exchange(served, sent)
+    ways.settle()
 
 
 @pytest.mark.parametrize("close", ["HTTP/1.0", "Connection: close"])
