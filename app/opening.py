@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -225,13 +226,13 @@ async def _hot(
 
 
 def prepare_spool(directory: Path) -> None:
-    """Make it, and remove what uploads left that a crash ended a day ago or earlier."""
+    """Make it, and remove what a crash left there a day ago or earlier: uploads, archives."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for left in directory.glob("upload-*"):
             with suppress(FileNotFoundError):  # another process was first
                 if time.time() - left.stat().st_mtime > STALE.total_seconds():
-                    left.unlink()
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
     except OSError as error:
         reason = f"{config.variable('spool')}: {directory} cannot be used: {error.strerror}"
         raise errors.Misconfigured(reason) from error

@@ -100,16 +100,22 @@ def test_a_store_that_refuses_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_spool_is_swept(tmp_path: Path) -> None:
-    """What uploads left a day ago goes; what may be under way stays, and what is not ours."""
+    """What was left a day ago goes; what may be under way stays, and what is not ours.
+
+    An archive that is looked into lies in a folder of its own.
+    """
     spool = tmp_path / "a" / "spool"
     prepare_spool(spool)
     for name in ("upload-old", "upload-new", "other"):
         (spool / name).touch()
+    for name in ("upload-opened", "upload-open"):
+        (spool / name).mkdir()
+        (spool / name / "demo-1.0.tar.gz").touch()
     yesterday = time.time() - 90_000
-    for name in ("upload-old", "other"):
+    for name in ("upload-old", "upload-opened", "other"):
         os.utime(spool / name, (yesterday, yesterday))
     prepare_spool(spool)
-    assert {path.name for path in spool.iterdir()} == {"upload-new", "other"}
+    assert {path.name for path in spool.iterdir()} == {"upload-new", "upload-open", "other"}
 
 
 class TestCredentials:
