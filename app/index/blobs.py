@@ -6,17 +6,15 @@ its former index put it; so that this one would never list it, what we add lies 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
-from pathlib import Path
-from typing import BinaryIO
 
 from ulid import ULID
 
 from app import errors
 from app.storage.base import Storage
+from app.storage.whole import WholeFile
 from app.upload.distribution import Distribution
 
 ROOT = "blobs/"
@@ -25,7 +23,6 @@ METADATA = ".metadata"
 PROVENANCE = ".provenance"
 SIDECAR = ".meta"
 """What PyPICloud put behind the name of a file in a folder, for the facts of that file."""
-CHUNK = 1 << 20
 METADATA_LIMIT = 1 << 26
 """Core metadata is never longer than this many bytes; provenance is much shorter."""
 
@@ -81,7 +78,7 @@ async def store(
 
     ``metadata`` is for the storage to keep with the bytes, where it can.
     """
-    async with aclosing(_spooled(distribution.path)) as chunks:
+    async with aclosing(WholeFile(distribution.path)) as chunks:
         await storage.put(
             blob,
             chunks,
@@ -104,23 +101,3 @@ async def remove_if_possible(storage: Storage, blob: str) -> None:
     """Remove what a failed attempt brought; where that fails, the sweeping finds it later."""
     with suppress(errors.StorageUnavailable):
         await remove(storage, blob)
-
-
-async def _spooled(path: Path) -> AsyncGenerator[bytes, None]:
-    file, chunk = await asyncio.to_thread(_opened, path)
-    try:
-        while chunk:
-            yield chunk
-            # A short one is the last; what is small costs one hop to a thread, not three.
-            chunk = await asyncio.to_thread(file.read, CHUNK) if len(chunk) == CHUNK else b""
-    finally:
-        file.close()
-
-
-def _opened(path: Path) -> tuple[BinaryIO, bytes]:
-    file = path.open("rb")
-    try:
-        return file, file.read(CHUNK)
-    except OSError:
-        file.close()
-        raise

@@ -16,6 +16,7 @@ class Checksum:
         self._sha256 = sha256
         self._seen = 0
         self._hash = hashlib.sha256()
+        self._believed = False
 
     def update(self, chunk: bytes) -> None:
         """Take in the next bytes; errors.BlobDamaged as soon as they are too many."""
@@ -24,9 +25,13 @@ class Checksum:
             raise errors.BlobDamaged(f"{self._key}: more than the {self._size} bytes expected")
         self._hash.update(chunk)
 
+    def believe(self, size: int) -> None:
+        """All bytes are in a file of this size, and whoever wrote it hashed them."""
+        self._seen, self._believed = size, True
+
     def verify(self) -> None:
         """errors.BlobDamaged unless all bytes came, and are the expected ones."""
         if self._seen != self._size:
             raise errors.BlobDamaged(f"{self._key}: {self._seen} of {self._size} bytes came")
-        if self._hash.hexdigest() != self._sha256:
+        if not self._believed and self._hash.hexdigest() != self._sha256:
             raise errors.BlobDamaged(f"{self._key}: the bytes do not have the sha256 expected")

@@ -24,9 +24,13 @@ from app.storage import keys, staged
 from app.storage.checksum import Checksum
 from app.storage.descriptor import Descriptor
 from app.storage.folder import CHUNK, Folder, read
+from app.storage.whole import WholeFile
 
 BATCH = 1000
 """Keys that a scan fetches, and ``delete_many`` removes, at a time."""
+
+WORTH_TAKING = 2**18
+"""Bytes; a shorter file is copied: that costs less than names."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,16 +77,10 @@ class FileStorage:
     ) -> None:
         checksum = Checksum(keys.check(key), size=size, sha256=sha256)
         put = staged.Staged(self._folder, key, checksum)
-        chunks: list[bytes] = []
-        waiting = 0
         try:
-            async for chunk in content:
-                chunks.append(chunk)
-                waiting += len(chunk)
-                if waiting >= CHUNK:
-                    await self._run(put.write, chunks)
-                    chunks, waiting = [], 0
-            replaced = await self._run(put.publish, chunks)
+            taken = await self._taken(put, content, size)
+            rest = [] if taken else await self._written(put, content)
+            replaced = await self._run(put.publish, rest)
         except BaseException:
             await self._discard(put)
             raise
@@ -123,6 +121,24 @@ class FileStorage:
                 yield stored
             if len(batch) < BATCH:
                 return
+
+    async def _taken(self, put: staged.Staged, content: AsyncIterator[bytes], size: int) -> bool:
+        """Whether a whole file stands for its bytes now, by a name of its own."""
+        if size < WORTH_TAKING or not isinstance(content, WholeFile):
+            return False
+        return await self._run(put.take, content.path)
+
+    async def _written(self, put: staged.Staged, content: AsyncIterator[bytes]) -> list[bytes]:
+        """All but the last chunks are written; those are left."""
+        chunks: list[bytes] = []
+        waiting = 0
+        async for chunk in content:
+            chunks.append(chunk)
+            waiting += len(chunk)
+            if waiting >= CHUNK:
+                await self._run(put.write, chunks)
+                chunks, waiting = [], 0
+        return chunks
 
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What ``work`` returns, in a thread; its OSErrors and delays as StorageUnavailable."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from app import errors
 from app.storage.checksum import Checksum
@@ -26,6 +27,7 @@ LEFTOVER_AGE = timedelta(days=1)
 """A temporary file that nobody wrote to for so long is a leftover."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_READ = os.O_RDONLY | os.O_NOFOLLOW
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
@@ -67,6 +69,20 @@ class Temporary:
         mine = os.fstat(self.file.fd)
         return (mine.st_dev, mine.st_ino) == (found.st_dev, found.st_ino)
 
+    def become(self, source: Path) -> None:
+        """Be another file of this file system, with the rights that a new one has."""
+        mode = stat.S_IMODE(os.fstat(self.file.fd).st_mode)
+        second = f"{self.path}.whole"
+        os.link(source, second, dst_dir_fd=self._root.fd, follow_symlinks=False)
+        try:
+            file = Descriptor(os.open(second, _READ, dir_fd=self._root.fd))
+            os.fchmod(file.fd, mode)
+            os.rename(second, self.path, src_dir_fd=self._root.fd, dst_dir_fd=self._root.fd)
+        except OSError:
+            remove(self._root, second)
+            raise
+        self.file = file
+
     def remove(self) -> None:
         remove(self._root, self.path)
 
@@ -100,6 +116,19 @@ class Staged:
     def write(self, chunks: Sequence[bytes]) -> None:
         with self._lock:
             self._write(chunks)
+
+    def take(self, source: Path) -> bool:
+        """Have a whole file for all of the bytes, where it can be had without copying."""
+        with self._lock:
+            temporary = self._open()
+            try:
+                temporary.become(source)
+            except OSError as error:
+                # Most often it lies on another file system; copying it finds out what else it is.
+                logger.debug("%s is copied: %s", source, error.strerror)
+                return False
+            self._checksum.believe(os.fstat(temporary.file.fd).st_size)
+            return True
 
     def publish(self, chunks: Sequence[bytes]) -> bool:
         """Write the last chunks and, if all are as promised, let the key be seen.
@@ -135,13 +164,17 @@ class Staged:
                     remove(self._folder.root, self._old)
 
     def _write(self, chunks: Sequence[bytes]) -> Temporary:
+        temporary = self._open()
+        for chunk in chunks:
+            self._checksum.update(chunk)
+            temporary.write(chunk)
+        return temporary
+
+    def _open(self) -> Temporary:
         if self._over:
             raise errors.StorageUnavailable("The upload was given up")
         if self._temporary is None:
             self._temporary = Temporary(self._folder.root)
-        for chunk in chunks:
-            self._checksum.update(chunk)
-            self._temporary.write(chunk)
         return self._temporary
 
     def _place(self, temporary: Temporary, folder: Descriptor, name: str) -> bool:

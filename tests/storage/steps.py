@@ -2,7 +2,8 @@
 
 Arguments: the folder, the options as JSON, then a word and a key for each step, as in
 ``create:a/b``. Each step answers with a line; ``half`` puts the first part of a key and
-then waits for ever. ``foreign`` makes a folder anew as a stranger would, flushing nothing.
+then waits for ever. ``keep`` puts a file that is whole already, which lies beside the
+folder for so long. ``foreign`` makes a folder anew as a stranger would, flushing nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 from app import errors
 from app.storage.base import Storage
 from app.storage.file import connect
+from app.storage.whole import WholeFile
 
 PART = b"x" * 2**20
 WHOLE = 2 * PART
@@ -47,11 +50,24 @@ async def take(step: str, key: str, storage: Storage, folder: str) -> object:
     elif step == "foreign":
         shutil.rmtree(Path(folder, key), ignore_errors=True)
         Path(folder, key).mkdir(parents=True)
+    elif step == "keep":
+        await keep(storage, key, Path(f"{folder}.source"))
     else:
         sha256 = hashlib.sha256(WHOLE).hexdigest()
         content = parts(forever=step == "half")
         await storage.put(key, content, size=len(WHOLE), sha256=sha256)
     return "done"
+
+
+async def keep(storage: Storage, key: str, source: Path) -> None:
+    """Put a whole file, which is gone afterwards."""
+    source.write_bytes(WHOLE)
+    sha256 = hashlib.sha256(WHOLE).hexdigest()
+    try:
+        async with aclosing(WholeFile(source)) as whole:
+            await storage.put(key, whole, size=len(WHOLE), sha256=sha256)
+    finally:
+        source.unlink()
 
 
 async def take_all(folder: str, options: str, *steps: str) -> None:

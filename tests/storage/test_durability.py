@@ -31,7 +31,7 @@ def check_flushes(folder: Path, steps: list[str], traced: Traced) -> None:
             assert disk.whole(call.paths[-1]), call
         if call.name == "writev":
             word, _, key = steps[answered].partition(":")
-            if word in ("create", "put"):
+            if word in ("create", "put", "keep"):
                 assert disk.whole(f"{folder}/{key}"), steps[answered]
                 assert disk.named(f"{folder}/{key}"), steps[answered]
             answered += 1
@@ -46,6 +46,8 @@ def check_flushes(folder: Path, steps: list[str], traced: Traced) -> None:
         [f"create:{KEY}"],
         [f"put:{KEY}"],
         [f"put:{KEY}", f"put:{KEY}", f"create:{KEY}"],
+        ["keep:top"],
+        [f"keep:{KEY}", f"put:{KEY}", f"keep:{KEY}", f"create:{KEY}"],
         [
             *["create:pending/hour/1", f"put:{KEY}", f"put:{KEY}.metadata"],
             *["create:journal/project/@project/1", "create:journal/project/file.whl/1"],
@@ -105,11 +107,27 @@ def test_a_warm_upload_flushes_no_more_than_needed(tmp_path: Path) -> None:
 )
 async def test_put_on_a_failing_disk(tmp_path: Path, failure: str, before: bytes | None) -> None:
     """Wherever the disk fails a put, it says so, and the key is as before."""
+    await fails(tmp_path, "put", failure, before)
+
+
+@pytest.mark.parametrize("before", [None, BEFORE])
+@pytest.mark.parametrize(
+    "failure", ["renameat:error=EIO:when=2", *(f"fsync:error=EIO:when={n}" for n in (1, 2, 5))]
+)
+async def test_a_whole_file_on_a_failing_disk(
+    tmp_path: Path, failure: str, before: bytes | None
+) -> None:
+    """Where it was taken over, but does not get its key, the same holds."""
+    await fails(tmp_path, "keep", failure, before)
+
+
+async def fails(tmp_path: Path, step: str, failure: str, before: bytes | None) -> None:
+    """The step fails, and nothing was changed or is left."""
     folder = tmp_path / "storage"
     async with connect(f"file:{folder}", {}) as storage:
         if before is not None:
             await put(storage, KEY, before)
-    traced = trace(folder, f"put:{KEY}", inject=failure)
+    traced = trace(folder, f"{step}:{KEY}", inject=failure)
     [answer] = traced.answers
     assert answer.startswith("The storage folder cannot be used: ")
     assert str(tmp_path) not in answer
@@ -118,6 +136,18 @@ async def test_put_on_a_failing_disk(tmp_path: Path, failure: str, before: bytes
             assert await listed(storage) == []
         else:
             assert await content(storage, KEY) == before
+    assert list((folder / ".tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", ["linkat:error=EXDEV:when=3", "renameat:error=EIO:when=1"])
+async def test_a_whole_file_that_cannot_be_taken_over_is_copied(
+    tmp_path: Path, failure: str
+) -> None:
+    """It may lie on another file system, or its folder may take no second name."""
+    folder = tmp_path / "storage"
+    assert trace(folder, f"keep:{KEY}", inject=failure).answers == ["done"]
+    async with connect(f"file:{folder}", {}) as storage:
+        assert await content(storage, KEY) == WHOLE
     assert list((folder / ".tmp").iterdir()) == []
 
 
@@ -170,7 +200,9 @@ async def test_a_disk_that_hangs(tmp_path: Path, before: bytes | None) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "gives_the_name"), [("create", "linkat"), ("put", "renameat")])
+@pytest.mark.parametrize(
+    ("step", "gives_the_name"), [("create", "linkat"), ("put", "renameat"), ("keep", "renameat")]
+)
 async def test_killed_at_every_call(tmp_path: Path, step: str, gives_the_name: str) -> None:
     """Killed before any of its system calls, a writer leaves the key whole or not at all."""
     folder = tmp_path / "untouched"

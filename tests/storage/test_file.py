@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from app import errors
-from app.storage.file import FileStorage, connect
+from app.storage.file import WORTH_TAKING, FileStorage, connect
 from app.storage.folder import KNOWN_FOLDERS
+from app.storage.whole import WholeFile
 from app.testing.storage import content, listed, put
 
 
@@ -225,3 +229,49 @@ async def test_open_files_are_bounded(folder: Path) -> None:
         assert open_files() <= before + KNOWN_FOLDERS + 16
     del storage
     assert open_files() <= before
+
+
+@pytest.mark.parametrize(("size", "taken"), [(WORTH_TAKING, True), (WORTH_TAKING - 1, False)])
+async def test_a_large_file_is_taken_over(
+    storage: FileStorage, folder: Path, tmp_path: Path, size: int, taken: bool
+) -> None:
+    """Not copied, but given a second name; with the rights that every file gets, not its own."""
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * size)
+    source.chmod(0o600)
+    await put_file(storage, source)
+    await put(storage, "a/c", b"copied")
+    kept = (folder / "a" / "b").stat()
+    assert (kept.st_ino == source.stat().st_ino) == taken
+    assert kept.st_mode == (folder / "a" / "c").stat().st_mode
+    source.unlink()
+    assert await content(storage, "a/b") == b"x" * size
+    assert names(folder / ".tmp") == []
+
+
+async def test_a_file_of_another_file_system_is_copied(storage: FileStorage) -> None:
+    """The spool may lie elsewhere."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        source = Path(elsewhere, "source")
+        source.write_bytes(b"x" * WORTH_TAKING)
+        await put_file(storage, source)
+    assert await content(storage, "a/b") == b"x" * WORTH_TAKING
+
+
+async def test_a_link_is_not_taken_over(storage: FileStorage, folder: Path, tmp_path: Path) -> None:
+    """What it leads to may be changed by others."""
+    real, source = tmp_path / "real", tmp_path / "source"
+    real.write_bytes(b"x" * WORTH_TAKING)
+    source.symlink_to(real)
+    await put_file(storage, source)
+    kept = folder / "a" / "b"
+    assert not kept.is_symlink()
+    assert kept.stat().st_ino != real.stat().st_ino
+
+
+async def put_file(storage: FileStorage, source: Path) -> None:
+    """Put a whole file to ``a/b``."""
+    whole = source.read_bytes()
+    sha256 = hashlib.sha256(whole).hexdigest()
+    async with aclosing(WholeFile(source)) as chunks:
+        await storage.put("a/b", chunks, size=len(whole), sha256=sha256)

@@ -3,11 +3,14 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from app import errors
 from app.storage.base import Storage
+from app.storage.whole import WholeFile
 from app.testing.storage.keys import (
     chunks,
     content,
@@ -68,6 +71,31 @@ class Writing:
         parts = [bytes([n % 251]) * (1 + n * 7919 % 200_000) for n in range(60)]
         await put(storage, "a/b", *parts)
         assert await content(storage, "a/b") == b"".join(parts)
+
+    @pytest.mark.parametrize("size", [0, 7, 2**20, 3 * 2**20 + 1])
+    async def test_put_of_a_whole_file(self, storage: Storage, tmp_path: Path, size: int) -> None:
+        """The bytes of a file arrive, and stay when that is gone; what is there may be replaced."""
+        for mark in (b"a", b"b"):
+            source, whole = tmp_path / "source", mark * size
+            source.write_bytes(whole)
+            await self._put_file(storage, source, whole)
+            source.unlink()
+            assert await content(storage, "a/b") == whole
+        assert await listed(storage) == ["a/b"]
+
+    @pytest.mark.parametrize("before", [None, b"before"])
+    @pytest.mark.parametrize("size", [7, 2**20])
+    async def test_put_of_a_file_of_another_size(
+        self, storage: Storage, tmp_path: Path, before: bytes | None, size: int
+    ) -> None:
+        """One that is shorter or longer than was promised is refused, and nothing is changed."""
+        await self._prepare(storage, before)
+        source = tmp_path / "source"
+        for other in (size - 1, size + 1):
+            source.write_bytes(b"x" * other)
+            with pytest.raises(errors.BlobDamaged):
+                await self._put_file(storage, source, b"x" * size)
+            await self._unchanged(storage, before)
 
     @pytest.mark.parametrize("before", [None, b"before"])
     @pytest.mark.parametrize("large", [False, True])
@@ -190,6 +218,11 @@ class Writing:
                 assert found.size in {len(whole) for whole in contents}
 
         await asyncio.gather(*map(write, contents), look(), look())
+
+    async def _put_file(self, storage: Storage, source: Path, promised: bytes) -> None:
+        sha256 = hashlib.sha256(promised).hexdigest()
+        async with aclosing(WholeFile(source)) as whole:
+            await storage.put("a/b", whole, size=len(promised), sha256=sha256)
 
     async def _put_two(self, storage: Storage, part: bytes, sha256: str) -> None:
         await storage.put("a/b", chunks(part, part), size=2 * len(part), sha256=sha256)
