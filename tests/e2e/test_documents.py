@@ -162,7 +162,7 @@ def begun(folder: Path, *, serving: bool = True) -> str:
             ),
         ),
         ("restore", True, ("4 files of 1 projects", "all agree.", "admin  admin")),
-        ("clean-up", False, ("not among the newest 1 releases", "hello_index-1.0")),
+        ("clean-up", False, ("not among the newest 1 releases", "Restored hello_index-1.0-py3")),
     ],
 )
 def test_every_command_of_a_how_to(
