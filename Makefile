@@ -38,6 +38,7 @@ run: install ## Serve on http://127.0.0.1:8000; without settings of your own, ev
 	  export PYPICLOUD_DEFAULT_READ=everyone; exec $(BIN)/pypicloud serve
 
 test: install clients servers ## Run every test
+	@command -v curl >/dev/null || { echo "Tests need curl (Debian: apt-get install curl)." >&2; exit 1; }
 	@command -v strace >/dev/null || { echo "Tests need strace (Debian: apt-get install strace)." >&2; exit 1; }
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { echo "Tests need PostgreSQL (Debian: apt-get install postgresql)." >&2; exit 1; }
 	@PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || { echo "Tests need MariaDB (Debian: apt-get install mariadb-server)." >&2; exit 1; }

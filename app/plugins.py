@@ -130,7 +130,7 @@ def polling() -> Callable[..., AbstractAsyncContextManager[Any]]:
         found: Callable[..., Any] = importlib.import_module("app.notices.sqs").polling
     except ModuleNotFoundError as missing:
         what = f"A queue of SQS needs {missing.name}, which is not installed"
-        raise errors.Misconfigured(what + _extra("s3")) from missing
+        raise errors.Misconfigured(what + brought_by("s3")) from missing
     return found
 
 
@@ -139,13 +139,14 @@ def _ours(kind: Kind, scheme: str) -> Connect:
         connect: Connect = importlib.import_module(OURS[kind][scheme]).connect
     except ModuleNotFoundError as missing:
         what = f"The {kind} for {scheme!r} needs {missing.name}, which is not installed"
-        raise errors.Misconfigured(what + _extra(scheme)) from missing
+        raise errors.Misconfigured(what + brought_by(scheme)) from missing
     return connect
 
 
-def _extra(scheme: str) -> str:
-    extra = EXTRAS.get(scheme)
-    return f"; pip install 'pypicloud[{extra}]' brings it" if extra else ""
+def brought_by(scheme: str) -> str:
+    """What to install for a URL scheme, as the end of a sentence; empty where nothing is known."""
+    name = EXTRAS.get(scheme)
+    return f"; pip install 'pypicloud[{name}]' brings it" if name else ""
 
 
 def _known(kind: Kind) -> str:

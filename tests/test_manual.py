@@ -23,8 +23,9 @@ def test_the_manual_builds_strictly(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    for page in (ROOT / "docs").glob("*.md"):
-        made = site / ("index.html" if page.stem == "index" else f"{page.stem}/index.html")
+    for page in (docs := ROOT / "docs").rglob("*.md"):
+        place = page.relative_to(docs).with_suffix("")
+        made = site / ("index.html" if place.name == "index" else f"{place}/index.html")
         text = made.read_text()
         for fetched in ('src="http', 'rel="stylesheet" href="http', "fonts.googleapis"):
             assert fetched not in text, page

@@ -195,5 +195,7 @@ def _told(answer: http.client.HTTPResponse) -> str:
 def _why(failed: Exception) -> str:
     if isinstance(failed, ssl.SSLCertVerificationError):
         return f"its certificate cannot be trusted ({failed.verify_message})"
+    if isinstance(failed, ConnectionRefusedError):
+        return "nothing answers there; start it with 'pypicloud serve', or name another by --url"
     reason = getattr(failed, "strerror", None) or str(failed) or type(failed).__name__
     return reason.partition("\n")[0]

@@ -130,7 +130,10 @@ async def _access(settings: Settings) -> list[Examined]:
                 what="access",
                 state="note",
                 text=f"{len(users)} users, and no admin",
-                cure="'pypicloud user add NAME --admin'; or the first start makes one",
+                # A start makes an admin only where nobody is.
+                cure="'pypicloud user admin NAME' makes one of them an admin"
+                if users
+                else "the first start makes one, or 'pypicloud user add NAME --admin'",
             )
         ]
     text = f"{len(users)} users, {len(admins)} of them admins"

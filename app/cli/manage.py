@@ -85,7 +85,9 @@ def delete(
 
 def restore(
     project: Project,
-    filename: Annotated[str | None, typer.Argument(help="A file; none: the project.")] = None,
+    filename: Annotated[
+        str | None, typer.Argument(help="A file, by its whole name; none: the project.")
+    ] = None,
     url: Url = "",
     username: User = "",
 ) -> None:

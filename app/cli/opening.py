@@ -8,15 +8,16 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import typer
+from sqlalchemy import make_url
 
-from app import config, errors, plugins
+from app import config, errors, plugins, sqlite
 from app.access import books, chain, trail
 from app.access.base import Access, EditableAccess, editable
 from app.access.ledger import Entry, Ledger
@@ -39,8 +40,21 @@ PASSWORD_INPUT = 8192
 async def read_access() -> AsyncIterator[Access]:
     """The access backends of the settings, whether or not they can be edited."""
     settings = config.load()
+    await asyncio.to_thread(_tell_of_new, settings.access_urls)
     async with chain.connect(settings.access_urls, settings.access_options) as access:
         yield access
+
+
+def _tell_of_new(urls: Iterable[str]) -> None:
+    """Says to a person that the users' file is made, for in the service's folder it is there."""
+    for url in urls:
+        path = sqlite.file_of(make_url(url)) if url.startswith("sqlite") else None
+        if path is not None and not path.exists() and sys.stderr.isatty():
+            typer.echo(
+                f"Note: {path.absolute()} is not there, and is made. A service with other "
+                "settings, or in another folder, does not read it.",
+                err=True,
+            )
 
 
 @asynccontextmanager

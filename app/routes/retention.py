@@ -58,9 +58,9 @@ class DoomedList(BaseModel):
 
 
 class ChosenFile(BaseModel):
-    """One of them."""
+    """One of them; what else the list says of it may stand there, and is passed over."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore")
 
     project: str = Field(max_length=200)
     filename: str = Field(max_length=200)
@@ -68,11 +68,12 @@ class ChosenFile(BaseModel):
 
 
 class Chosen(BaseModel):
-    """Files that were looked at, by their sha256 and name, at most a page of them."""
+    """Files that were looked at, by their sha256 and name, as the list has them."""
 
     model_config = ConfigDict(extra="forbid")
 
-    files: list[ChosenFile] = Field(min_length=1, max_length=PAGE)
+    files: list[ChosenFile] = Field(min_length=1, max_length=3 * PAGE)  # whole projects
+    next: str | None = None
 
 
 @router.get("/retention", summary="What the rules let go")

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app import errors
+from app import errors, plugins
 
 CONNECT_TIMEOUT = 5.0
 """Seconds until a connection must stand."""
@@ -73,7 +73,10 @@ def engine(
             hide_parameters=True,
         )
     except ModuleNotFoundError as missing:
-        reason = f"{url.get_backend_name()} needs {missing.name}, which is not installed."
+        scheme = url.get_backend_name()
+        reason = (
+            f"{scheme} needs {missing.name}, which is not installed{plugins.brought_by(scheme)}"
+        )
         raise errors.Misconfigured(reason) from missing
 
     def live(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: object) -> None:

@@ -423,3 +423,22 @@ def change(url: str, statement: str) -> None:
     """Do something to the file behind the back of everybody."""
     with closing(sqlite3.connect(path_of(url))) as database, database:
         database.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "brings"),
+    [
+        ("postgresql://a@127.0.0.1/b", "asyncpg", "pip install 'pypicloud[postgresql]'"),
+        ("mariadb://a@127.0.0.1/b", "asyncmy", "pip install 'pypicloud[mysql]'"),
+    ],
+)
+async def test_what_a_database_needs(
+    url: str, driver: str, brings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that is not installed is named, and the command that brings it."""
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(errors.Misconfigured) as caught:
+        async with connect(url, {}):
+            pass
+    assert f"needs {driver}" in str(caught.value)
+    assert brings in str(caught.value)

@@ -106,7 +106,11 @@ def test_who_one_is(desk: Desk, index: Site) -> None:
     [
         (("upload", "none.whl", "--url", "http://127.0.0.1:1"), "Error: none.whl", 2),
         (("upload", "demo.txt", "--url", "http://127.0.0.1:1"), "Error: demo.txt", 2),
-        (("project", "list", "--url", "http://127.0.0.1:1"), "Error: 127.0.0.1:1: ", 1),
+        (
+            ("project", "list", "--url", "http://127.0.0.1:1"),
+            "Error: 127.0.0.1:1: nothing answers there; start it with 'pypicloud serve'",
+            1,
+        ),
         (("project", "list", "--url", "ftp://x"), "Error: --url is written like", 2),
         (("project", "list", "--url", "https://a:b@x"), "Error: Give --username", 2),
     ],

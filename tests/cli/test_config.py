@@ -56,6 +56,18 @@ def test_a_new_installation(desk: Desk) -> None:
     assert (refused.returncode, file.read_text()) == (1, file.read_text())
 
 
+def test_what_to_do_without_an_admin(desk: Desk) -> None:
+    """The first start makes one where nobody is; where somebody is, a person has to."""
+    cures = []
+    for _ in range(2):
+        found = desk.json("config", "check")
+        cures.append(next(one["cure"] for one in found if one["what"] == "access"))
+        password = "a fine long passphrase"
+        desk.run("user", "add", "ada", "--password-stdin", input=password)
+    assert "the first start makes one" in cures[0]
+    assert cures[1] == "'pypicloud user admin NAME' makes one of them an admin"
+
+
 def test_a_bucket_is_tried_with_a_signed_url(desk: Desk) -> None:
     """A bucket is written, listed and read by a URL that was signed; a wrong key is told."""
     bucket = desk.having(

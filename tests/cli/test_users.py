@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -277,3 +279,22 @@ def test_a_real_process(line: Line) -> None:
         check=False,
     )
     assert (refused.returncode, refused.stderr) == (1, "Error: There is no user 'bob'.\n")
+
+
+def test_a_person_in_another_folder_is_told(tmp_path: Path) -> None:
+    """Where the users' file is made by the command, a terminal says so, once; a pipe does not."""
+    command = [str(Path(sys.executable).with_name("pypicloud")), "user", "list"]
+    told = []
+    for _ in range(2):
+        ours, theirs = pty.openpty()
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            ran = subprocess.run(command, cwd=tmp_path, env={}, stderr=theirs, timeout=60)
+            os.write(theirs, b"\n")  # so that there is something to read
+            told.append(screen.read(4096).decode())
+            os.close(theirs)
+        assert ran.returncode == 0
+    assert f"{tmp_path}/data/access.db is not there, and is made." in told[0]
+    assert told[1].strip() == ""
+    (quiet := tmp_path / "quiet").mkdir()
+    silent = subprocess.run(command, cwd=quiet, env={}, capture_output=True, timeout=60)
+    assert (silent.returncode, silent.stderr) == (0, b"")

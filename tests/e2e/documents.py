@@ -21,24 +21,34 @@ SHOWN = frozenset({"text", "toml", "ini", "json", "python", "nginx", "yaml", "ht
 """Languages of blocks that are read, not run."""
 NOT_RUN = re.compile(r"\A<!-- not run: \S.* -->\Z")
 SERVES = re.compile(r"(?m)^(?:make run|(?:\w+=\S+ )*pypicloud serve)$")
-ADDRESS = "127.0.0.1:8000"
-"""Where the manual's service is."""
+SECOND = re.compile(r"(?m)^((?:\w+=\S+ )*pypicloud serve) --port 8001$")
+ADDRESS, OTHER_ADDRESS = "127.0.0.1:8000", "127.0.0.1:8001"
+"""Where the manual's service is, and a second one beside it."""
 
 SESSION = r"""
 set -euo pipefail
 server=
+second=
 stop() { [ -z "$server" ] || { kill -TERM "$server" && wait "$server"; server=; } || true; }
-trap 'status=$?; stop; exit $status' EXIT
+leave() { stop; server=$second; stop; }
+trap 'status=$?; leave; exit $status' EXIT
 activate() { python3 -m venv "$1"; . "$1/bin/activate"; }
+await_ready() {
+  for _ in $(seq 600); do
+    kill -0 "$1" 2>/dev/null || { cat "$LOG"; echo 'the service did not start'; exit 1; }
+    "$ASK" "http://$2/health/ready" && return
+    sleep 0.1
+  done
+  cat "$LOG"; echo 'the service is not ready'; exit 1
+}
+beside() {
+  bash -c "$1 --port ${OTHER_ADDRESS#*:}" >>"$LOG" 2>&1 & second=$!
+  await_ready "$second" "$OTHER_ADDRESS"
+}
 begin() {
   stop; rm -rf data
   bash -c "$1" >"$LOG" 2>&1 & server=$!
-  for _ in $(seq 600); do
-    kill -0 "$server" 2>/dev/null || { cat "$LOG"; echo 'the service did not start'; exit 1; }
-    "$ASK" "http://$ADDRESS/health/ready" && break
-    sleep 0.1
-  done
-  "$ASK" "http://$ADDRESS/health/ready" || { cat "$LOG"; echo 'the service is not ready'; exit 1; }
+  await_ready "$server" "$ADDRESS"
   printed=$(sed -n 's/^Admin: user admin, password \(.*\) (shown this once)$/\1/p' "$LOG")
   [ -n "$printed" ] || { echo 'no password was shown'; exit 1; }
   # What a client would ask its user for.
@@ -56,10 +66,13 @@ class Block:
 
     def said(self, words: dict[str, str]) -> str:
         """What the shell is given; ``words`` stand for those that a reader replaces."""
-        text = self.text.strip().replace(ADDRESS, "$ADDRESS")
+        text = (
+            self.text.strip().replace(ADDRESS, "$ADDRESS").replace(OTHER_ADDRESS, "$OTHER_ADDRESS")
+        )
         for word, meant in {**words, "PASSWORD": "$printed"}.items():
             text = re.sub(rf"(?<![\w-]){word}(?![\w-])", lambda _, meant=meant: meant, text)  # type: ignore[misc]
         text = SERVES.sub(lambda served: f"begin 'exec env {served[0]}'", text)
+        text = SECOND.sub(lambda served: f"beside 'exec env {served[1]}'", text)
         return f'echo "==> line {self.line}, $SECONDS s"\n{text}\n'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -18,12 +19,14 @@ from tests.e2e import documents
 from tests.e2e.projects import Release
 from tests.e2e.sandbox import ROOT, Finished, Sandbox
 from tests.e2e.server import Server, free_port, serve
-from tests.servers import s3
+from tests.factories import make_sdist, make_wheel
+from tests.servers import postgresql, s3
 from tests.test_release import build
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
+HOW_TO = ROOT / "docs" / "howto"
 PATIENCE = 540.0
 """Seconds that a page's commands may take on a busy machine."""
 BUCKET = "my-packages"
@@ -54,7 +57,7 @@ def follow(
     """Run what a page says, in a folder, on a port of its own; it must succeed."""
     programs = documents.tools(sandbox.folder / "tools")
     (script := sandbox.folder / "session.sh").write_text(documents.session(page, before, **words))
-    log, port = sandbox.folder / "served.log", free_port()
+    log, port, other = sandbox.folder / "served.log", free_port(), free_port()
     bucket = s3.seaweed()
     finished = subprocess.run(
         ["bash", script],
@@ -65,6 +68,7 @@ def follow(
             "ASK": str(programs / "ask"),
             "LOG": str(log),
             "ADDRESS": f"127.0.0.1:{port}",
+            "OTHER_ADDRESS": f"127.0.0.1:{other}",
             "PYPICLOUD_PORT": str(port),
             "PYPICLOUD_INSPECTORS": "1",
             "PIP_INDEX_URL": shop.simple,
@@ -123,6 +127,75 @@ def test_every_command_of_the_readme(sandbox: Sandbox, shop: Server) -> None:
     told = follow(sandbox, shop, README, folder, 'activate "$HOME/own"', NAME=release.name).output
     assert f"Successfully installed {release.name}-1.0" in told, told
     assert made.list_objects_v2(Bucket=BUCKET).get("KeyCount", 0) > 0, told
+
+
+def begun(folder: Path, *, serving: bool = True) -> str:
+    """What a how-to's reader has done: installed, served, and uploaded two releases."""
+    (folder / "dist").mkdir()
+    for version in ("1.0", "2.0"):
+        for made in (make_wheel("hello-index", version), make_sdist("hello-index", version)):
+            (folder / "dist" / made.filename).write_bytes(made.content)
+    installed = """activate "$HOME/own"; pip install --quiet pypicloud"""
+    upload = 'twine upload --repository-url "http://$ADDRESS/legacy/" -u admin dist/*'
+    return f"{installed}\nbegin 'exec env pypicloud serve'\n{upload}" if serving else installed
+
+
+@pytest.mark.parametrize(
+    ("name", "serving", "expected"),
+    [
+        (
+            "protect",
+            True,
+            (
+                "group:release  read, upload",
+                "The user 'ben' isn't allowed to read project 'hello-index'.",
+                "authenticated has nothing on hello-index but by default.",
+            ),
+        ),
+        (
+            "hold-back",
+            False,
+            (
+                "Held back.",
+                "'hello_index-1.0-py3-none-any.whl' is withheld by the rule 'minimum_age'",
+                "Successfully downloaded hello-index",
+            ),
+        ),
+        ("restore", True, ("4 files of 1 projects", "all agree.", "admin  admin")),
+        ("clean-up", False, ("not among the newest 1 releases", "Restored hello_index-1.0-py3")),
+    ],
+)
+def test_every_command_of_a_how_to(
+    name: str, serving: bool, expected: tuple[str, ...], sandbox: Sandbox, shop: Server
+) -> None:
+    """It does what its reader came for."""
+    (folder := sandbox.folder / "reader").mkdir()
+    page = HOW_TO / f"{name}.md"
+    told = follow(sandbox, shop, page, folder, begun(folder, serving=serving)).output
+    for words in expected:
+        assert words in told, told
+
+
+async def test_every_command_of_the_replicas(sandbox: Sandbox, shop: Server) -> None:
+    """Two processes, a bucket and a database: what one took the other gives."""
+    (folder := sandbox.folder / "reader").mkdir()
+    s3.seaweed()
+    async with postgresql.database() as url:
+        told = await asyncio.to_thread(
+            follow,
+            *(sandbox, shop, HOW_TO / "replicas.md", folder, begun(folder, serving=False)),
+            BUCKET=s3.BUCKET,
+            DATABASE=url.partition("//")[2],
+        )
+    assert "ok     storage: " in told.output
+    assert "Successfully installed hello-index-2.0" in told.output, told.output
+
+
+def test_every_how_to_is_followed() -> None:
+    """None is there whose commands nobody runs."""
+    marks = test_every_command_of_a_how_to.pytestmark  # type: ignore[attr-defined]
+    followed = {str(values[0]) for mark in marks for values in mark.args[1]}
+    assert {page.stem for page in HOW_TO.glob("*.md")} == followed | {"replicas"}
 
 
 @pytest.mark.parametrize(

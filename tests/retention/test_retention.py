@@ -239,6 +239,14 @@ def test_what_goes_is_looked_at_first_and_can_be_restored(place: Site) -> None:
     assert listed(place, "demo") == {"0.0", "1.0", "2.0", "3.0"}
 
 
+def test_what_the_list_says_may_be_sent_as_it_is(place: Site) -> None:
+    """The answer of the one is what the other takes; nothing has to be picked out of it."""
+    shown = place.ask("GET", "/api/v1/retention", auth=ADMIN)
+    done = place.ask("POST", "/api/v1/retention", auth=ADMIN, json=shown.json())
+    assert (done.status_code, done.json()) == (200, shown.json())
+    assert listed(place, "demo") == {"2.0", "3.0"}
+
+
 def test_retention_is_for_admins(place: Site) -> None:
     """Looking as well as deleting."""
     alice = place.user("alice")

@@ -63,7 +63,9 @@ class SimpleIndex:
         try:
             listed = {names.normalize(name.strip("/ ")) for name in parse.root(body, format)}
         except (ValueError, errors.InvalidName) as wrong:
-            raise errors.Invalid(f"{self.client.base}/ is no index: {wrong}") from None
+            raise errors.Invalid(
+                f"{self.client.base}/ is no index (its URL often ends in /simple/): {wrong}"
+            ) from None
         if stars:
             listed = {name for name in listed if any(fnmatchcase(name, one) for one in stars)}
         return sorted(listed | set(plain))
@@ -127,7 +129,8 @@ def opened(
 def _require(status: int, url: str) -> None:
     if status in (401, 403):
         raise errors.Unreachable(
-            f"{url} is answered {status}: give --username and a password, or a token"
+            f"{url} is answered {status}: give --username and MIGRATE_PASSWORD, or MIGRATE_TOKEN, "
+            "of somebody who may read there"
         )
     if status == _MISSING:
         raise errors.NotFound(f"{url} is not there.")
