@@ -92,10 +92,10 @@ class Chain:
         return " ".join(found) if whole else None
 
     async def people(self) -> People:
+        """All that the members can list; errors.NotEditable where none of them can."""
         accounts: dict[str, Account] = {}
         found = People()
-        for member in self._members:
-            own = await member.people()
+        for own in await self._listed():
             accounts = {**{account.name: account for account in own.accounts}, **accounts}
             grants = dict(found.grants)
             for key, granted in own.grants.items():
@@ -106,6 +106,18 @@ class Chain:
                 registration=found.registration or own.registration,
             )
         return replace(found, accounts=tuple(accounts[name] for name in sorted(accounts)))
+
+    async def _listed(self) -> Sequence[People]:
+        listed: list[People] = []
+        refused: errors.NotEditable | None = None
+        for member in self._members:
+            try:
+                listed.append(await member.people())
+            except errors.NotEditable as error:  # a directory, or a server that is asked
+                refused = error
+        if not listed and refused is not None:
+            raise refused
+        return listed
 
     async def users(self) -> Sequence[User]:
         """All users of the members that can list them, by name."""
