@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -109,14 +109,11 @@ class Chain:
 
     async def _listed(self) -> Sequence[People]:
         listed: list[People] = []
-        refused: errors.NotEditable | None = None
         for member in self._members:
-            try:
+            with suppress(errors.NotEditable):  # a directory, or a server that is asked
                 listed.append(await member.people())
-            except errors.NotEditable as error:  # a directory, or a server that is asked
-                refused = error
-        if not listed and refused is not None:
-            raise refused
+        if not listed:
+            raise errors.NotEditable(self.origin)
         return listed
 
     async def users(self) -> Sequence[User]:

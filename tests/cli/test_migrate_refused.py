@@ -203,6 +203,8 @@ def test_put_right_it_goes_on(tmp_path: Path) -> None:
     assert "Users stay in the directory." in ran.stdout
     assert ldap.SERVICE[1] in (tmp_path / "pypicloud.toml").read_text()
     assert ldap.SERVICE[1] not in ran.stdout
+    backed = desk.having(PYPICLOUD_CONFIG="pypicloud.toml").json("backup", "all.tar.gz")
+    assert (backed["users"], backed["records"] > 0) == (0, True)
 
 
 def test_unknown_options_are_named(tmp_path: Path) -> None:

@@ -290,6 +290,8 @@ def test_people_of_no_effect(tmp_path: Path) -> None:
         account = accounted(tmp_path, {**KINDS[kind], **people})
         assert {account.lines[name].verdict for name in people} == {"not needed"}
         assert all("it had no effect" in account.lines[name].text for name in people)
+        ledger = account.settings.get("ledger")
+        assert ledger == (None if kind == "ldap" else f"sqlite+aiosqlite:///{tmp_path}/ledger.db")
     account = accounted(tmp_path, {**LDAP, **people, "auth.ldap.fallback": "config"})
     assert account.lines["user.ada"].verdict == "not needed"
     assert {account.lines[name].verdict for name in list(people)[1:]} == {"imported"}

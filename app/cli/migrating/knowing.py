@@ -97,6 +97,8 @@ def account_for_access(account: Account, folder: Path, wanted: str) -> People:
         return _ldap(account, own)
     for name in (*site.people(), "auth.admins"):
         account.unneeded(name, f"it had no effect: pypi.auth is {kind}")
+    # Neither keeps tokens and the trail.
+    account.set("ledger", f"sqlite+aiosqlite:///{folder}/ledger.db")
     if kind == "remote":
         _remote(account)
         return People("none", elsewhere="on the server that is asked")
@@ -109,7 +111,6 @@ def account_for_access(account: Account, folder: Path, wanted: str) -> People:
     account.say("auth.secret_id", "taken over", "as access: the document is read as it is")
     for option, setting in _SECRET.items():
         account.text(option, setting)
-    account.set("ledger", f"sqlite+aiosqlite:///{folder}/ledger.db")
     return People("none", elsewhere="in AWS Secrets Manager")
 
 
