@@ -30,6 +30,8 @@ OPTIONS = {
 }
 
 
+STRANGER = "others/demo/demo-9.0-py3-none-any.whl"
+"""A key in the same bucket, of somebody else."""
 Bucket = tuple[Mapping[str, str], Callable[[], Mapping[str, object]]]
 """What the configuration says of it, and what lies in it."""
 
@@ -129,6 +131,7 @@ def in_s3(prefix: str) -> Bucket:
     with connected() as client:
         for old in OLDS:
             write_object(client, s3.BUCKET, f"{prefix}{old.key()}", old)
+        write_object(client, s3.BUCKET, f"{prefix.rpartition('/')[0]}/{STRANGER}", OLDS[0])
     return clouds.s3_options(prefix), objects
 
 
@@ -136,6 +139,7 @@ def in_google(prefix: str) -> Bucket:
     """A bucket of Google Cloud Storage."""
     for old in OLDS:
         clouds.write_google(prefix, old.key(), old)
+    clouds.write_google(f"{prefix.rpartition('/')[0]}/", STRANGER, OLDS[0])
     return clouds.google_options(prefix), lambda: clouds.google_objects(prefix)
 
 
@@ -143,13 +147,17 @@ def in_azure(prefix: str) -> Bucket:
     """A container of Azure."""
     for old in OLDS:
         clouds.write_blob(prefix, old.key("plain"), old)
+    clouds.write_blob(f"{prefix.rpartition('/')[0]}/", STRANGER, OLDS[0])
     return clouds.azure_options(prefix), lambda: clouds.blobs(prefix)
 
 
 @pytest.mark.parametrize("fill", [in_s3, in_google, in_azure])
 def test_copied_out_of_a_bucket(desk: Desk, fill: Callable[[str], Bucket]) -> None:
-    """A bucket becomes a folder; what was recorded of a file in the bucket comes along."""
-    options, objects = fill(f"{ULID()}/")
+    """A bucket becomes a folder; what was recorded of a file in the bucket comes along.
+
+    What lies beside the files, below another prefix, does not.
+    """
+    options, objects = fill(f"{ULID()}/wheels-")
     before = objects()
     ini(desk.folder / "production.ini", {**OPTIONS, **options})
     printed = migrate(desk, "--copy-to", f"file:{desk.folder}/new")
@@ -157,6 +165,7 @@ def test_copied_out_of_a_bucket(desk: Desk, fill: Callable[[str], Bucket]) -> No
     (record,) = (desk.folder / "new" / "journal" / "demo").glob("*.whl/0000000001.json")
     assert '"id":"alice"' in record.read_text().replace(" ", "")
     assert objects() == before
+    assert not (desk.folder / "new" / STRANGER).exists()
     assert len(before) == len(OLDS)
 
 
