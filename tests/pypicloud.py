@@ -66,6 +66,10 @@ class Old:
         fields = {"name": self.project, "version": self.version, **self.fields}
         return {name.replace("_", spelling): plain(value) for name, value in fields.items()}
 
+    def untouched(self) -> dict[str, str]:
+        """The same on Google Cloud Storage and Azure, where values stand as they are."""
+        return {"name": self.project, "version": self.version, **self.fields}
+
 
 def plain(value: str) -> str:
     """A value as it was written to S3."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -92,10 +92,10 @@ class Chain:
         return " ".join(found) if whole else None
 
     async def people(self) -> People:
+        """All that the members can list; errors.NotEditable where none of them can."""
         accounts: dict[str, Account] = {}
         found = People()
-        for member in self._members:
-            own = await member.people()
+        for own in await self._listed():
             accounts = {**{account.name: account for account in own.accounts}, **accounts}
             grants = dict(found.grants)
             for key, granted in own.grants.items():
@@ -106,6 +106,15 @@ class Chain:
                 registration=found.registration or own.registration,
             )
         return replace(found, accounts=tuple(accounts[name] for name in sorted(accounts)))
+
+    async def _listed(self) -> Sequence[People]:
+        listed: list[People] = []
+        for member in self._members:
+            with suppress(errors.NotEditable):  # a directory, or a server that is asked
+                listed.append(await member.people())
+        if not listed:
+            raise errors.NotEditable(self.origin)
+        return listed
 
     async def users(self) -> Sequence[User]:
         """All users of the members that can list them, by name."""

@@ -55,12 +55,16 @@ class Outcome:
 
 @dataclass(slots=True)
 class Copy:
-    """One run. ``deep``: bytes that are there already are read and compared as well."""
+    """One run. ``deep``: bytes that are there already are read and compared as well.
+
+    ``prefix`` is what the keys begin with that this index did not write; others stay.
+    """
 
     source: Storage
     target: Storage
     spool: Path
     deep: bool = False
+    prefix: str = ""
     found: int = 0
     size: int = 0
     done: int = 0
@@ -73,7 +77,7 @@ class Copy:
         Raises errors.Unavailable: to be run again.
         """
         events = [one async for one in self.source.scan(JOURNAL) if is_ours(one.key)]
-        others = [one async for one in self.source.scan() if not _is_apart(one.key)]
+        others = [one async for one in self.source.scan() if self._is_wanted(one.key)]
         self.found = len(events) + len(others)
         self.size = sum(stored.size for stored in others)
         for keys in (others, events):
@@ -82,6 +86,9 @@ class Copy:
                     self.done += 1
                     self.done_size += 0 if keys is events else outcome.size
                     yield outcome
+
+    def _is_wanted(self, key: str) -> bool:
+        return not _is_apart(key) and (key.startswith(self.prefix) or is_ours(key))
 
     async def _one(self, stored: Stored) -> Outcome:
         key = stored.key

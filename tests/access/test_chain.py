@@ -22,7 +22,7 @@ from tests.access.conftest import CHEAP
 from tests.access.test_ldap import OPTIONS as DIRECTORY
 from tests.access.test_ldap import counting
 from tests.access.test_remote import OPTIONS as REMOTE
-from tests.servers import acl
+from tests.servers import acl, ldap
 
 FLASK = NormalizedName("flask")
 READ, UPLOAD = Permission.READ, Permission.UPLOAD
@@ -131,6 +131,21 @@ async def test_groups_and_grants_add_up(both: EditableChain) -> None:
     assert {account.name for account in (await both.people()).accounts} == {"ada", "bob", "eve"}
     await both.delete_group("web")
     assert await both.groups() == {"ops": {"ada", "bob"}}
+
+
+async def test_people_of_those_who_can_list_them(urls: list[str]) -> None:
+    """A directory lists nobody: what stands beside it is listed, and where nothing does none is."""
+    beside = [ldap.server().url, urls[1]]
+    given = {"ldap": DIRECTORY}
+    async with chain.connect(beside, lambda url: given.get(url.partition(":")[0], CHEAP)) as access:
+        assert isinstance(access, EditableChain)
+        await access.add_user("bea", ADA)
+        people = await access.people()
+        assert [account.name for account in people.accounts] == ["bea"]
+        await access.load(people)
+    async with chain.connect([beside[0], beside[0]], lambda _: DIRECTORY) as access:
+        with pytest.raises(errors.NotEditable):
+            await access.people()
 
 
 async def test_edits_go_to_the_first_that_takes_them(both: EditableChain) -> None:

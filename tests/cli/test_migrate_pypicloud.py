@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from ulid import ULID
 
+from tests import clouds
 from tests.cli.running import Desk
 from tests.e2e.test_adopted import connected
 from tests.former import FORMATS, database, ini, password
@@ -27,6 +28,12 @@ OPTIONS = {
     "group.devs": "alice",
     "package.demo.group.devs": "rw",
 }
+
+
+STRANGER = "others/demo/demo-9.0-py3-none-any.whl"
+"""A key in the same bucket, of somebody else."""
+Bucket = tuple[Mapping[str, str], Callable[[], Mapping[str, object]]]
+"""What the configuration says of it, and what lies in it."""
 
 
 @pytest.fixture
@@ -113,31 +120,53 @@ def test_copied_into_another_folder(desk: Desk) -> None:
     assert again.endswith("Nothing was changed: it was migrated before.\n")
 
 
-def test_copied_out_of_a_bucket(desk: Desk) -> None:
-    """A bucket becomes a folder; what was recorded of a file in the bucket comes along."""
-    prefix, server = str(ULID()), s3.seaweed()
+def in_s3(prefix: str) -> Bucket:
+    """A bucket of SeaweedFS."""
+
+    def objects() -> Mapping[str, object]:
+        with connected() as client:
+            found = client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix)["Contents"]
+        return {each["Key"]: each["ETag"] for each in found}
+
     with connected() as client:
         for old in OLDS:
-            write_object(client, s3.BUCKET, f"{prefix}/{old.key()}", old)
-    options = {
-        **OPTIONS,
-        "pypi.storage": "s3",
-        "storage.bucket": s3.BUCKET,
-        "storage.prefix": f"{prefix}/",
-        "storage.endpoint_url": server.endpoint_url,
-        "storage.region_name": s3.REGION,
-        "storage.addressing_style": "path",
-        "storage.aws_access_key_id": server.access_key_id,
-        "storage.aws_secret_access_key": server.secret_access_key,
-    }
-    ini(desk.folder / "production.ini", options)
+            write_object(client, s3.BUCKET, f"{prefix}{old.key()}", old)
+        write_object(client, s3.BUCKET, f"{prefix.rpartition('/')[0]}/{STRANGER}", OLDS[0])
+    return clouds.s3_options(prefix), objects
+
+
+def in_google(prefix: str) -> Bucket:
+    """A bucket of Google Cloud Storage."""
+    for old in OLDS:
+        clouds.write_google(prefix, old.key(), old)
+    clouds.write_google(f"{prefix.rpartition('/')[0]}/", STRANGER, OLDS[0])
+    return clouds.google_options(prefix), lambda: clouds.google_objects(prefix)
+
+
+def in_azure(prefix: str) -> Bucket:
+    """A container of Azure."""
+    for old in OLDS:
+        clouds.write_blob(prefix, old.key("plain"), old)
+    clouds.write_blob(f"{prefix.rpartition('/')[0]}/", STRANGER, OLDS[0])
+    return clouds.azure_options(prefix), lambda: clouds.blobs(prefix)
+
+
+@pytest.mark.parametrize("fill", [in_s3, in_google, in_azure])
+def test_copied_out_of_a_bucket(desk: Desk, fill: Callable[[str], Bucket]) -> None:
+    """A bucket becomes a folder; what was recorded of a file in the bucket comes along.
+
+    What lies beside the files, below another prefix, does not.
+    """
+    options, objects = fill(f"{ULID()}/wheels-")
+    before = objects()
+    ini(desk.folder / "production.ini", {**OPTIONS, **options})
     printed = migrate(desk, "--copy-to", f"file:{desk.folder}/new")
     assert "Files: 3 adopted." in printed
     (record,) = (desk.folder / "new" / "journal" / "demo").glob("*.whl/0000000001.json")
     assert '"id":"alice"' in record.read_text().replace(" ", "")
-    with connected() as client:
-        kept = client.list_objects_v2(Bucket=s3.BUCKET, Prefix=f"{prefix}/")["Contents"]
-    assert {each["Key"] for each in kept} == {f"{prefix}/{old.key()}" for old in OLDS}
+    assert objects() == before
+    assert not (desk.folder / "new" / STRANGER).exists()
+    assert len(before) == len(OLDS)
 
 
 def test_what_cannot_come_along(desk: Desk) -> None:

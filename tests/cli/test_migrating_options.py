@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from app import errors
+from app.access import chain
 from app.cli.migrating import catalogue, knowing, serving, storing, toml
 from app.cli.migrating.account import Account
 from app.cli.migrating.site import Site, read
 from app.config import Settings
 from tests.former import ini
+from tests.servers import ldap
 
 _TEXT = """
 pypi.fallback pypi.always_show_upstream pypi.fallback_base_url pypi.fallback_url
@@ -89,7 +92,11 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     "s3": S3,
     "cloudfront": {**S3, "pypi.storage": "cloudfront"},
     "gcs": {**S3, "pypi.storage": "gcs"},
-    "azure": {"pypi.storage": "azure-blob", "storage.storage_container_name": "c"},
+    "azure": {
+        "pypi.storage": "azure-blob",
+        "storage.storage_container_name": "c",
+        "storage.storage_account_name": "acme",
+    },
     "redis": {"pypi.db": "redis", "db.url": "redis://127.0.0.1/0"},
     "dynamo": {"pypi.db": "dynamo", "db.region_name": "eu-west-1"},
     "sql": {"pypi.auth": "sql", "auth.db.url": "sqlite:///users.sqlite"},
@@ -123,7 +130,7 @@ def test_every_option_has_a_line(tmp_path: Path, kind: str) -> None:
         ({**S3, "storage.prefix": "a/b/"}, {"storage": "s3://b/a/b", "prefix": ""}),
         ({**S3, "storage.prefix": "a/b-"}, {"storage": "s3://b/a", "prefix": "b-"}),
         ({**S3, "storage.prefix": "b-"}, {"storage": "s3://b", "prefix": "b-"}),
-        (KINDS["azure"], {"storage": "azure://c"}),
+        (KINDS["azure"], {"storage": "azure://c", "azure": {"account": "acme"}}),
         (KINDS["gcs"], {"storage": "gs://b"}),
         ({"pypi.stream_files": "true"}, {"delivery": "stream"}),
         ({"pypi.stream_files": "false"}, {"delivery": "redirect"}),
@@ -137,6 +144,14 @@ def test_every_option_has_a_line(tmp_path: Path, kind: str) -> None:
         (
             {**KINDS["redis"], "db.clustered": "true"},
             {"cache": "redis+cluster://127.0.0.1/0"},
+        ),
+        (
+            {"pypi.db": "redis", "db.url": "redis://h:7000?db=2&username=a&password=b%2Fc"},
+            {"cache": "redis://a:b%2Fc@h:7000/2"},
+        ),
+        (
+            {"pypi.db": "redis", "db.url": "unix://:b@/run/redis.sock?db=2"},
+            {"cache": "redis+unix://:b@/run/redis.sock?database=2"},
         ),
         (KINDS["dynamo"], {"cache": "dynamodb://eu-west-1/pypicloud-cache"}),
         (
@@ -178,6 +193,10 @@ def test_every_option_has_a_line(tmp_path: Path, kind: str) -> None:
             },
         ),
         ({**S3, "storage.verify": "/etc/ca.pem"}, {"s3": {"ca_file": "/etc/ca.pem"}}),
+        (
+            {**KINDS["secret"], "auth.profile_name": "ops"},
+            {"aws_secrets": {"profile": "ops"}},
+        ),
     ],
 )
 def test_what_an_option_becomes(
@@ -235,6 +254,70 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
     assert (found.text("user.ada"), found.sources["user.ada"]) == ("x", "file")
 
 
+def test_variables_stand_in_for_options_of_azure(tmp_path: Path) -> None:
+    """Account, key and endpoint come out of Azure's own variables where nothing else has them."""
+    bare = {name: value for name, value in KINDS["azure"].items() if "account" not in name}
+    variables = {"AZURE_STORAGE_ACCOUNT": "acme", "AZURE_STORAGE_KEY": "c2VjcmV0"}
+    account = accounted(tmp_path, bare, **variables)
+    assert account.settings["azure"] == {"account": "acme", "account_key": "c2VjcmV0"}
+    assert account.lines["storage.storage_account_key"].source == "AZURE_STORAGE_KEY"
+    assert account.lines["storage.storage_account_key"].text == "as azure.account_key"
+    account = accounted(tmp_path, KINDS["azure"], AZURE_STORAGE_ACCOUNT="another")
+    assert account.settings["azure"] == {"account": "acme"}
+    assert not site(tmp_path, {}, **variables).text("storage.storage_account_name")
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "group", "setting"),
+    [
+        ("gcs", "storage.gcp_service_account_json_filename", "gcs", "service_account_file"),
+        ("cloudfront", "storage.cloud_front_key_file", "cloudfront", "private_key_file"),
+        ("s3", "storage.verify", "s3", "ca_file"),
+    ],
+)
+def test_files_are_where_the_configuration_lies(
+    tmp_path: Path, kind: str, option: str, group: str, setting: str
+) -> None:
+    """A relative path goes on to name the same file, wherever the service runs."""
+    account = accounted(tmp_path, {**KINDS[kind], option: "keys/a.pem"})
+    assert account.settings[group][setting] == f"{tmp_path}/keys/a.pem"
+
+
+def test_people_of_no_effect(tmp_path: Path) -> None:
+    """Users, groups and permissions that the old site passed over are told as that, and why."""
+    people = {"user.ada": "$6$x", "group.devs": "ada", "package.demo.user.ada": "r"}
+    for kind in ("remote", "secret", "ldap"):
+        account = accounted(tmp_path, {**KINDS[kind], **people})
+        assert {account.lines[name].verdict for name in people} == {"not needed"}
+        assert all("it had no effect" in account.lines[name].text for name in people)
+        ledger = account.settings.get("ledger")
+        assert ledger == (None if kind == "ldap" else f"sqlite+aiosqlite:///{tmp_path}/ledger.db")
+    account = accounted(tmp_path, {**LDAP, **people, "auth.ldap.fallback": "config"})
+    assert account.lines["user.ada"].verdict == "not needed"
+    assert {account.lines[name].verdict for name in list(people)[1:]} == {"imported"}
+
+
+@pytest.mark.parametrize("group", ["admins", "no-such"])
+def test_the_admins_of_a_directory(tmp_path: Path, group: str) -> None:
+    """Members of ``auth.ldap.admin_group_dn`` are admins; nobody else is."""
+    options = {
+        "pypi.auth": "ldap",
+        "auth.ldap.url": ldap.server().url,
+        "auth.ldap.service_dn": ldap.SERVICE[0],
+        "auth.ldap.service_password": ldap.SERVICE[1],
+        "auth.ldap.user_dn_format": f"uid={{username}},{ldap.PEOPLE}",
+        "auth.ldap.admin_group_dn": f"cn={group},{ldap.GROUPS}",
+    }
+    chosen = settings(accounted(tmp_path, options))
+
+    async def admins() -> list[str]:
+        async with chain.connect(chosen.access_urls[:1], chosen.access_options) as access:
+            found = [await access.known(name) for name in ("alice", "bob", "carol")]
+        return [one.actor.id for one in found if one is not None and one.admin]
+
+    assert asyncio.run(admins()) == (["bob"] if group == "admins" else [])
+
+
 def test_where_the_file_lies(tmp_path: Path) -> None:
     """``%(here)s`` is the folder of the file; a percent sign in a password stays."""
     found = site(tmp_path, {"storage.dir": "%(here)s/p", "auth.ldap.service_password": "a%b%%c"})
@@ -248,6 +331,7 @@ def test_where_the_file_lies(tmp_path: Path) -> None:
         ({"pypi.storage": "my.Storage"}, "pypi.storage = my.Storage is no storage"),
         ({"pypi.auth": "my.Access"}, "pypi.auth = my.Access is no access"),
         ({"pypi.storage": "s3"}, "storage.bucket is not set"),
+        ({"pypi.db": "redis", "db.url": "redis:///0"}, "db.url is no URL of a Redis"),
         ({"pypi.fallback": "perhaps"}, "pypi.fallback is one of"),
         ({"pypi.stream_files": "perhaps"}, "pypi.stream_files is neither true nor false"),
         ({"storage.expire_after": "soon"}, "storage.expire_after is no whole number"),

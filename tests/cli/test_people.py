@@ -18,6 +18,7 @@ from app import plugins
 from app.access import signup
 from app.cli.main import app as commands
 from app.models import Change, Identity
+from tests.servers import ldap
 
 PASSWORD = "a fine long passphrase"
 OLD = others.sha512_crypt.using(rounds=1000).hash("the old way")
@@ -317,3 +318,19 @@ def test_what_does_not_agree_is_in_the_trail(line: Line, tmp_path: Path) -> None
     (entry,) = (json.loads(one) for one in line.done("audit", "export").splitlines()[1:])
     assert entry["after"]["findings"] >= 1
     assert "demo" in entry["after"]["lines"][0]
+
+
+def test_a_database_beside_a_directory(line: Line) -> None:
+    """What the database holds is brought in, written out; the directory lists nobody."""
+    line.environment |= {
+        "PYPICLOUD_ACCESS": f"{ldap.server().url},{line.access}",
+        "PYPICLOUD_LDAP__BIND_DN": ldap.SERVICE[0],
+        "PYPICLOUD_LDAP__BIND_PASSWORD": ldap.SERVICE[1],
+        "PYPICLOUD_LDAP__BASE_DN": ldap.PEOPLE,
+        "PYPICLOUD_LDAP__USER_FILTER": "(uid={username})",
+    }
+    given = {**PYPICLOUD, "groups": {"web": ["alice", "bob"]}}  # alice is the directory's
+    line.done("access", "import", "-", stdin=json.dumps(given))
+    written = json.loads(line.done("access", "export"))
+    assert [user["username"] for user in written["users"]] == ["ada", "bob"]
+    assert written["groups"] == {"web": ["alice", "bob"]}

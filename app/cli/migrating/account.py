@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.cli.migrating.site import Site, is_ours
+from app.config import variable
 
 Verdict = Literal["taken over", "imported", "not needed", "differs", "unknown"]
 
@@ -29,6 +31,8 @@ class Account:
     site: Site
     settings: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    """By setting, the option that it comes from."""
 
     def set(self, setting: str, value: object) -> None:
         """A setting by its name, ``group.name`` within a group."""
@@ -37,6 +41,7 @@ class Account:
 
     def take(self, option: str, setting: str, value: object, text: str = "") -> None:
         """The option becomes a setting; an absent one leaves it at its default."""
+        self.options.setdefault(setting, option)
         if self.site.given(option) and self.site.text(option):
             self.set(setting, value)
             self.say(option, "taken over", text or f"as {setting}")
@@ -46,6 +51,10 @@ class Account:
     def text(self, option: str, setting: str) -> None:
         """The same for an option that is taken as it stands."""
         self.take(option, setting, self.site.text(option))
+
+    def path(self, option: str, setting: str) -> None:
+        """The same for one that names a file."""
+        self.take(option, setting, self.site.path(option))
 
     def say(self, option: str, verdict: Verdict, text: str, *, matters: bool = False) -> None:
         """The line of an option; the first one holds."""
@@ -60,6 +69,22 @@ class Account:
     def differs(self, option: str, why: str, *, matters: bool = False) -> None:
         """Something works otherwise here, or must be done by hand."""
         self.say(option, "differs", why, matters=matters)
+
+    def explained(self, message: str, group: str = "") -> str:
+        """A message on settings, with the options that they come from in their place.
+
+        ``group`` is the one whose settings it calls by their bare names.
+        """
+        found = re.match(r"PYPICLOUD_([A-Z0-9_]+?)__…: ", message)
+        if found:
+            group = found[1].lower()
+            message = f"{self.site.file}: {message[found.end() :]}"
+        for setting, option in self.options.items():
+            message = re.sub(rf"\b{variable(*setting.split('.'))}\b", option, message)
+            of, _, name = setting.rpartition(".")
+            if group and of == group:
+                message = re.sub(rf"(?<![\w.]){name}(?![\w.])", option, message)
+        return message
 
     def finish(self, known: frozenset[str]) -> None:
         """Lines for what nobody asked for: the options of backends that are not chosen."""

@@ -50,7 +50,6 @@ DIFFERS: Mapping[str, str] = {
     "storage.public_url": "files are never handed out without a signature",
     "auth.ldap.ignore_cert": "certificates are verified; name your authority in ldap.ca_file",
     "auth.ldap.ignore_multiple_results": "two entries for one name are nobody",
-    "auth.profile_name": "set AWS_PROFILE, or aws_secrets.profile",
 }
 TAKEN = frozenset(
     {
@@ -83,7 +82,7 @@ TAKEN = frozenset(
         *("auth.ldap.admin_field", "auth.ldap.admin_value", "auth.ldap.admin_group_dn"),
         *("auth.ldap.cache_time", "auth.ldap.fallback", "auth.secret_id", "auth.kms_key_id"),
         *("auth.region_name", "auth.aws_access_key_id", "auth.aws_secret_access_key"),
-        "auth.aws_session_token",
+        *("auth.aws_session_token", "auth.profile_name"),
     }
 )
 """Those that become settings, all or in part, or choose what is imported."""

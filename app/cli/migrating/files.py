@@ -100,7 +100,7 @@ async def elsewhere(
         plugins.backend("cache", target.cache)(target.cache, target.cache_options) as cache,
         inspectors(count=target.inspectors) as pool,
     ):
-        copies, wrong = await copied(Copy(old, new, target.spool))
+        copies, wrong = await copied(Copy(old, new, target.spool, prefix=prefix))
         index = Index(Beside(new, old), cache, delete_grace=target.delete_grace)
         adoption = await index.adopt(
             pool, spool=target.spool, operator=opening.operator(), prefix=prefix

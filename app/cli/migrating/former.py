@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -17,7 +19,7 @@ from pydantic import ValidationError
 from app import config, errors, names
 from app.access.base import People
 from app.cli import adopt, index, opening, people
-from app.cli.migrating import catalogue, files, knowing, serving, site, storing, toml
+from app.cli.migrating import catalogue, files, knowing, serving, site, storing, toml, trying
 from app.cli.migrating.account import Account
 from app.cli.migrating.people import Found, written
 from app.cli.migrating.report import Report
@@ -25,6 +27,7 @@ from app.config import Settings
 from app.index.adopt import Outcome
 
 _PRIVATE = 0o600
+KEPT = "kept, though other ones would be written now (move the file away to have them)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Plan:
     prefix: str
     found: Found
     has_people: bool
+    elsewhere: str
     left: list[str] = field(default_factory=list)
 
 
@@ -99,13 +103,26 @@ def pypicloud(
 
 async def _migrate(wish: Wish, report: Report) -> None:
     plan = await _planned(wish)
+    with _explained(plan.account):
+        await _carried_out(wish, plan, report)
+
+
+async def _carried_out(wish: Wish, plan: Plan, report: Report) -> None:
     report.options = sorted(plan.account.lines.values(), key=lambda line: line.option)
     report.left += plan.found.left
     report.people_found = _counts(plan.found.people())
+    report.people_elsewhere = plan.elsewhere
     if wish.dry_run:
         report.settings = "would be written"
         report.files = await _tried(plan, report)
         return
+    with _writing(wish.output):
+        wish.output.parent.mkdir(parents=True, exist_ok=True)
+    if not wish.output.exists():  # what cannot be opened is not to be kept
+        with trying.loaded(plan.text) as settings:
+            there = settings.storage == plan.source.storage
+            storages = (settings,) if there else (plan.source, settings)
+            await trying.everything(*storages, settings=settings)
     report.settings = _settle(wish.output, plan.text)
     os.environ[config.CONFIG] = str(wish.output)
     settings = config.load()
@@ -138,31 +155,44 @@ async def _planned(wish: Wish) -> Plan:
     who = knowing.account_for_access(account, wish.folder, wish.access)
     account.set("spool", str(wish.folder / "spool"))
     account.finish(catalogue.KNOWN)
-    source = _checked(account.settings, wish.file)
+    source = _checked(account)
     if wish.copy_to:
         account.set("storage", wish.copy_to)
-    _checked(account.settings, wish.file)
+    _checked(account)
     remarks = (f"Settings of {wish.file.name}, by 'pypicloud migrate pypicloud'.",)
     text = toml.dump(dict(sorted(account.settings.items())), remarks)
     found = Found()
     if who.kind == "config":
         found = written(read)
+    elif who.kind == "groups":
+        found = written(read, users=False)
     elif who.url:
         from app.cli.migrating.database import in_database  # SQLAlchemy, which takes its time
 
         found = await in_database(who.url, wish.file.parent.resolve())
-    return Plan(account, source, text, prefix, found, who.kind != "none")
+    return Plan(account, source, text, prefix, found, who.kind != "none", who.elsewhere)
 
 
-def _checked(settings: dict[str, Any], file: Path) -> Settings:
+def _checked(account: Account) -> Settings:
     """The settings, as far as they say something; errors.Misconfigured in one line."""
     try:
-        return Settings.model_validate(settings)
+        return Settings.model_validate(account.settings)
     except ValidationError as invalid:
         first = invalid.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the settings"
-        message = first["msg"].removeprefix("Value error, ")
+        message = account.explained(first["msg"].removeprefix("Value error, "), group=where)
+        where = account.options.get(where, where)
+        file = account.site.file
         raise errors.Misconfigured(f"What {file} says cannot be: {where}: {message}") from None
+
+
+@contextmanager
+def _explained(account: Account) -> Iterator[None]:
+    """What is wrong with a setting is said of the option that it comes from."""
+    try:
+        yield
+    except errors.Misconfigured as wrong:
+        raise errors.Misconfigured(account.explained(str(wrong))) from wrong
 
 
 def _people(found: Found, open_now: bool) -> People:
@@ -184,9 +214,12 @@ def _counts(read: People) -> dict[str, int]:
 
 
 async def _tried(plan: Plan, report: Report) -> Counter[str]:
-    storage = opening.open_storage(plan.source)
-    async with storage as opened:
-        return await adopt.followed(adopt.trial(opened, plan.prefix), _hearing(report))
+    with trying.loaded(plan.text) as settings:
+        await trying.asked(settings)
+        # Files that are to be copied lie where the file of old says, whatever variables say.
+        there = settings.storage == plan.source.storage
+        async with opening.open_storage(settings if there else plan.source) as opened:
+            return await adopt.followed(adopt.trial(opened, plan.prefix), _hearing(report))
 
 
 def _hearing(report: Report) -> adopt.Say:
@@ -202,14 +235,19 @@ def _hearing(report: Report) -> adopt.Say:
 
 def _settle(output: Path, text: str) -> str:
     """Write the settings, but never over others: whoever changed them meant it."""
-    try:
+    with _writing(output):
         if output.exists():
             same = output.read_text(encoding="utf-8") == text
-            return "as they were" if same else "kept, though other ones would be written now"
-        output.parent.mkdir(parents=True, exist_ok=True)
+            return "as they were" if same else KEPT
         with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as new:
             new.write(text)
+    return "written"
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise errors.Misconfigured(f"{output} cannot be written: {reason}") from error
-    return "written"

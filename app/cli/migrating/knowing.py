@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from app import errors
 from app.cli.migrating.account import Account
@@ -35,6 +36,7 @@ _SECRET: Mapping[str, str] = {
     "auth.aws_access_key_id": "aws_secrets.access_key_id",
     "auth.aws_secret_access_key": "aws_secrets.secret_access_key",
     "auth.aws_session_token": "aws_secrets.session_token",
+    "auth.profile_name": "aws_secrets.profile",
 }
 
 
@@ -42,8 +44,11 @@ _SECRET: Mapping[str, str] = {
 class People:
     """Where users, groups and permissions are read from, if they are to be imported."""
 
-    kind: Literal["none", "config", "sql"]
+    kind: Literal["none", "config", "groups", "sql"]
+    """``groups``: out of the file, but no users."""
     url: str = ""
+    elsewhere: str = ""
+    """Where users stay."""
 
 
 def account_for_cache(account: Account, folder: Path) -> None:
@@ -62,10 +67,7 @@ def account_for_cache(account: Account, folder: Path) -> None:
         )
         account.say("db.url", "taken over", told)
     elif kind == "redis":
-        url_text = site.text("db.url")
-        cluster = site.truth("db.clustered")
-        scheme, colon, rest = url_text.partition("://")
-        account.set("cache", f"{scheme}+cluster{colon}{rest}" if cluster else url_text)
+        account.set("cache", _redis(site))
         account.say("db.url", "taken over", "as cache: keys of our own beside the old")
         account.say("db.clustered", "taken over", "as cache")
     elif kind == "dynamo":
@@ -91,24 +93,25 @@ def account_for_access(account: Account, folder: Path, wanted: str) -> People:
         account.set("access", wanted or _server(site, "auth.db.url") or own)
         account.say("auth.db.url", "imported", "into access: its tables are of our own")
         return People("sql", site.text("auth.db.url"))
+    if kind == "ldap":
+        return _ldap(account, own)
+    for name in (*site.people(), "auth.admins"):
+        account.unneeded(name, f"it had no effect: pypi.auth is {kind}")
+    # Neither keeps tokens and the trail.
+    account.set("ledger", f"sqlite+aiosqlite:///{folder}/ledger.db")
     if kind == "remote":
         _remote(account)
-    elif kind == "ldap":
-        _ldap(account, own)
-        if site.text("auth.ldap.fallback") == "config":
-            return People("config")
-    elif kind == "aws_secrets_manager":
-        account.set("access", f"aws-secrets:{site.text('auth.secret_id')}")
-        account.say("auth.secret_id", "taken over", "as access: the document is read as it is")
-        for option, setting in _SECRET.items():
-            account.text(option, setting)
-        account.set("ledger", f"sqlite+aiosqlite:///{folder}/ledger.db")
-    else:
+        return People("none", elsewhere="on the server that is asked")
+    if kind != "aws_secrets_manager":
         raise errors.Misconfigured(
             f"{site.file}: pypi.auth = {kind} is no access of PyPICloud's own; "
             "export its users by ppc-export, and bring them in by 'pypicloud access import'"
         )
-    return People("none")
+    account.set("access", f"aws-secrets:{site.needed('auth.secret_id')}")
+    account.say("auth.secret_id", "taken over", "as access: the document is read as it is")
+    for option, setting in _SECRET.items():
+        account.text(option, setting)
+    return People("none", elsewhere="in AWS Secrets Manager")
 
 
 def _invitations(account: Account) -> None:
@@ -127,7 +130,7 @@ def _invitations(account: Account) -> None:
 def _dynamodb(account: Account) -> None:
     site = account.site
     host, port = site.text("db.host"), site.number("db.port") or 8000
-    region = site.text("db.region_name", "us-east-1" if host else "")
+    region = site.text("db.region_name", "us-east-1") if host else site.needed("db.region_name")
     prefix = (site.text("db.namespace").strip("-_.") or "pypicloud").lower()
     account.set("cache", f"dynamodb://{region}/{prefix}-cache")
     for option in ("db.region_name", "db.namespace"):
@@ -139,9 +142,33 @@ def _dynamodb(account: Account) -> None:
     account.say("db.port", "taken over", "as dynamodb.endpoint_url")
 
 
+def _redis(site: Site) -> str:
+    """Our URL of the same Redis: what redis-py takes behind the '?' stands before it here."""
+    try:
+        parts = urlsplit(site.needed("db.url"))
+    except ValueError:
+        parts = urlsplit("")
+    query = dict(parse_qsl(parts.query))
+    database = query.pop("db", "")
+    who = [quote(query.pop(name, ""), safe="") for name in ("username", "password")]
+    given, at, host = parts.netloc.rpartition("@")
+    credentials = given + at or (f"{':'.join(who)}@" if any(who) else "")
+    cluster = "+cluster" if site.truth("db.clustered") else ""
+    if parts.scheme == "unix" and not host:
+        url = f"redis+unix://{credentials}{parts.path}"
+        query |= {"database": database} if database else {}
+    elif parts.scheme in ("redis", "rediss") and host:
+        url = f"{parts.scheme}{cluster}://{credentials}{host}" + (
+            f"/{database}" if database else parts.path
+        )
+    else:
+        raise errors.Misconfigured(f"{site.file}: db.url is no URL of a Redis")
+    return f"{url}?{urlencode(query)}" if query else url
+
+
 def _remote(account: Account) -> None:
     site = account.site
-    account.set("access", f"remote:{site.text('auth.backend_server')}")
+    account.set("access", f"remote:{site.needed('auth.backend_server')}")
     account.say("auth.backend_server", "taken over", "as access")
     account.text("auth.user", "remote.username")
     account.text("auth.password", "remote.password")
@@ -151,18 +178,40 @@ def _remote(account: Account) -> None:
         account.text(f"auth.uri.{name}", f"remote.{name}")
 
 
-def _ldap(account: Account, own: str) -> None:
+def _ldap(account: Account, own: str) -> People:
     site = account.site
-    account.set("access", f"{site.text('auth.ldap.url')},{own}")
+    url = site.needed("auth.ldap.url")
+    if not url.lower().startswith(("ldap://", "ldaps://")):
+        raise errors.Misconfigured(f"{site.file}: auth.ldap.url is like ldaps://HOST")
+    account.set("access", f"{url},{own}")
     account.say("auth.ldap.url", "taken over", "as access, with a database beside it for grants")
     for option, setting in _LDAP.items():
         account.text(option, setting)
     account.take("auth.ldap.admin_value", "ldap.admin_values", site.lines("auth.ldap.admin_value"))
-    groups = site.lines("auth.ldap.admin_group_dn")
-    account.take("auth.ldap.admin_group_dn", "ldap.admin_groups", groups)
+    group = site.text("auth.ldap.admin_group_dn")
+    account.take(
+        "auth.ldap.admin_group_dn",
+        "ldap.admin_groups",
+        [group],
+        "as ldap.admin_groups; where its members are in uniqueMember, set ldap.group_member",
+    )
+    if group:
+        # A group is found by its members, at or below this place.
+        account.set("ldap.group_base_dn", group)
     seconds = min(site.number("auth.ldap.cache_time") or 0, _LONGEST_MEMORY)
     account.take("auth.ldap.cache_time", "ldap.cache", seconds, "as ldap.cache, a minute at most")
+    fallback = site.text("auth.ldap.fallback")
+    if fallback not in ("", "config"):
+        raise errors.Misconfigured(f"{site.file}: auth.ldap.fallback is config, or not set")
     account.say("auth.ldap.fallback", "imported", "groups and permissions, into the database")
+    for name in (*site.people(), "auth.admins"):
+        if name.startswith(("user.", "auth.")):
+            account.unneeded(name, "it had no effect: the directory says who may log in")
+        elif fallback:
+            account.say(name, "imported", "into access")
+        else:
+            account.unneeded(name, "it had no effect: auth.ldap.fallback is not set")
+    return People("groups" if fallback else "none", elsewhere="in the directory")
 
 
 def _server(site: Site, option: str) -> str:

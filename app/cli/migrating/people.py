@@ -85,15 +85,20 @@ class Found:
         )
 
 
-def written(site: Site) -> Found:
-    """Those of the INI file. Variables do not count: PyPICloud asked for none of these."""
+def written(site: Site, *, users: bool = True) -> Found:
+    """Those of the INI file; ``users`` False: groups and permissions alone.
+
+    Variables do not count: PyPICloud asked for none of these.
+    """
     found = Found()
-    admins = {name.lower() for name in site.words("auth.admins")}
+    admins = {name.lower() for name in site.words("auth.admins")} if users else set()
     for name in site.people():
         if site.sources.get(name) != "file":
             continue
         kind, _, rest = name.partition(".")
         value = site.text(name)
+        if kind == "user" and not users:
+            continue
         if kind == "user":
             found.user(rest, value, admin=rest.lower() in admins)
         elif kind == "group":

@@ -31,6 +31,8 @@ class Report:
     projects: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     people_found: dict[str, int] = field(default_factory=dict)
+    people_elsewhere: str = ""
+    """Where users stay, if they are not brought over."""
     people: Sequence[str] = ()
     left: list[str] = field(default_factory=list)
     checked: Checked | None = None
@@ -59,7 +61,11 @@ class Report:
             "copied": dict(self.copied),
             "projects": len(self.projects),
             "notes": self.notes,
-            "people": {**self.people_found, "changed": list(self.people)},
+            "people": {
+                **self.people_found,
+                "elsewhere": self.people_elsewhere,
+                "changed": list(self.people),
+            },
             "left": self.left,
             "checked": asdict(self.checked) if self.checked else None,
             "findings": list(self.findings),
@@ -85,7 +91,8 @@ class Report:
             yield f"  … and {len(more)} more notes; --json has them"
         found = ", ".join(f"{number} {what}" for what, number in self.people_found.items())
         changes = "would be imported" if self.dry_run else f"{len(self.people)} changes"
-        yield f"People: {found}; {changes}."
+        stay = f" Users stay {self.people_elsewhere}." if self.people_elsewhere else ""
+        yield f"People: {found}; {changes}.{stay}"
         yield from (f"Left behind: {line}" for line in self.left if not line.startswith("note: "))
         yield from (line for line in self.left if line.startswith("note: "))
         yield from (f"Does not agree: {line}" for line in self.findings)

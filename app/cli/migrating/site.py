@@ -13,6 +13,12 @@ from app import errors
 PREFIX = "PPC_"
 FAMILIES = ("db.", "auth.db.", "session.")
 """Of these every variable is an option, whatever its name."""
+AZURE: Mapping[str, str] = {
+    "AZURE_STORAGE_ACCOUNT": "storage.storage_account_name",
+    "AZURE_STORAGE_KEY": "storage.storage_account_key",
+    "AZURE_STORAGE_SERVICE_ENDPOINT": "storage.storage_account_url",
+}
+"""Variables that stood in for options which were not set."""
 _TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
 _FALSE = frozenset({"false", "no", "off", "0", "f", "n", ""})
 _PEOPLE = re.compile(r"(?:user|group|package)\.")
@@ -36,6 +42,18 @@ class Site:
         """The value of an option, or the default where it is absent or empty."""
         self.asked.add(name)
         return self.options.get(name, "").strip() or default
+
+    def needed(self, name: str) -> str:
+        """The value of an option that must be there; errors.Misconfigured."""
+        text = self.text(name)
+        if not text:
+            raise errors.Misconfigured(f"{self.file}: {name} is not set")
+        return text
+
+    def path(self, name: str) -> str:
+        """A path, which is taken from where the file lies; empty where there is none."""
+        text = self.text(name)
+        return str(self.file.parent.resolve() / text) if text else ""
 
     def words(self, name: str, default: str = "") -> tuple[str, ...]:
         """The words of a list: PyPICloud's are separated by white space alone."""
@@ -101,6 +119,10 @@ def read(file: Path, environment: Mapping[str, str], known: frozenset[str]) -> S
             name = _option(variable, known)
             if not _PEOPLE.match(name):  # those it never took from variables
                 options[name], sources[name] = value, variable
+    if options.get("pypi.storage", "").strip() == "azure-blob":
+        for variable, name in AZURE.items():
+            if name not in options and environment.get(variable):
+                options[name], sources[name] = environment[variable], variable
     server = {
         f"{kind}.{name}": value
         for kind in ("server:main", "uwsgi")

@@ -27,11 +27,9 @@ _S3: Mapping[str, str] = {
 _CLOUDFRONT: Mapping[str, str] = {
     "storage.cloud_front_domain": "cloudfront.url",
     "storage.cloud_front_key_id": "cloudfront.key_id",
-    "storage.cloud_front_key_file": "cloudfront.private_key_file",
     "storage.cloud_front_key_string": "cloudfront.private_key",
 }
 _GCS: Mapping[str, str] = {
-    "storage.gcp_service_account_json_filename": "gcs.service_account_file",
     "storage.gcp_api_endpoint": "gcs.endpoint_url",
     "storage.iam_signer_service_account_email": "gcs.service_account_email",
     "storage.storage_class": "gcs.storage_class",
@@ -59,9 +57,7 @@ def account_for(account: Account) -> str:
             "copy its files into one of those, or migrate over HTTP (pypicloud migrate simple)"
         )
     option = "storage.storage_container_name" if kind == "azure-blob" else "storage.bucket"
-    bucket = site.text(option)
-    if not bucket:
-        raise errors.Misconfigured(f"{site.file}: {option} is not set")
+    bucket = site.needed(option)
     # As it stands, that is with or without a slash at its end.
     whole, rest = _split(site.options.get("storage.prefix", "").strip())
     url = f"{_KINDS[kind]}://{bucket}" + (f"/{quote(whole)}" if whole else "")
@@ -74,11 +70,8 @@ def account_for(account: Account) -> str:
 
 
 def _folder(account: Account) -> str:
-    folder = account.site.text("storage.dir")
-    if not folder:
-        raise errors.Misconfigured(f"{account.site.file}: storage.dir is not set")
-    path = account.site.file.parent.resolve() / folder
-    account.set("storage", f"file:{path}")
+    account.site.needed("storage.dir")
+    account.set("storage", f"file:{account.site.path('storage.dir')}")
     account.say("storage.dir", "taken over", "as storage")
     return ""
 
@@ -94,10 +87,12 @@ def _options(account: Account, kind: str) -> None:
     if kind == "azure-blob":
         for option, setting in _AZURE.items():
             account.text(option, setting)
+        site.needed("storage.storage_account_name")
         return
     if kind == "gcs":
         for option, setting in _GCS.items():
             account.text(option, setting)
+        account.path("storage.gcp_service_account_json_filename", "gcs.service_account_file")
         acl = re.sub(r"[-_](\w)", lambda match: match[1].upper(), site.text("storage.object_acl"))
         account.take("storage.object_acl", "gcs.predefined_acl", acl)
         account.unneeded("storage.region_name", "buckets are not made here; make it first")
@@ -108,6 +103,7 @@ def _options(account: Account, kind: str) -> None:
     if kind == "cloudfront":
         for option, setting in _CLOUDFRONT.items():
             account.text(option, setting)
+        account.path("storage.cloud_front_key_file", "cloudfront.private_key_file")
 
 
 def _connections(account: Account) -> None:
@@ -124,7 +120,7 @@ def _connections(account: Account) -> None:
     if verify.lower() in ("false", "no", "off", "0", "f", "n"):
         account.take("storage.verify", "s3.verify_tls", False)
     elif verify.lower() not in ("", "true", "yes", "on", "1", "t", "y"):
-        account.take("storage.verify", "s3.ca_file", verify)
+        account.path("storage.verify", "s3.ca_file")
     account.say("storage.verify", "taken over", "as s3.verify_tls or s3.ca_file")
     endpoint = account.settings.get("s3", {}).get("endpoint_url", "")
     if endpoint and "://" not in endpoint:
