@@ -69,7 +69,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     )
     kept = await stack.enter_async_context(_books(settings, access, ledger))
     index = _index(settings, storage, cache)
-    hot = await stack.enter_async_context(_hot(settings, index, access, meters))
+    hot = await stack.enter_async_context(_hot(settings, index, access, meters, spans))
     await asyncio.to_thread(prepare_spool, settings.spool)
     outbound = Outbound(networks=settings.outbound_networks)
     attestor = await attestations.opened(settings.attestation_root)
@@ -206,18 +206,25 @@ def _defaults(settings: Settings) -> policy.Defaults:
 
 @asynccontextmanager
 async def _hot(
-    settings: Settings, index: Index, access: Access, meters: Meters
+    settings: Settings,
+    index: Index,
+    access: Access,
+    meters: Meters,
+    spans: traces.Traces | None,
 ) -> AsyncIterator[Hot]:
     """What is hot, in step with the index and with access."""
-    header = settings.sso.header
+    unusual = {settings.sso.header.lower().encode()} - {b""}
+    if spans is not None and settings.trusted_proxies:
+        unusual.add(b"traceparent")  # a door knows whom to believe, and joins the trace
     hot = Hot(
         _defaults(settings),
         memory=settings.page_memory // 4,
         following=index.follower,
-        unusual=frozenset({header.lower().encode()}) if header else frozenset(),
+        unusual=frozenset(unusual),
         meters=meters,
         root_path=settings.root_path,
     )
+    hot.counting.spans = spans
     index.follower.tell_at_once(hot.drop)
     index.follower.tell_of_access(hot.drop_rights)
     async with watching(access, hot):
