@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it failed (or a check found something), 2 wrong arguments 
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -94,5 +95,7 @@ for command in (
 
 
 def main() -> None:
-    """Run it."""
+    """Run it; help and slips are told with frames on a terminal, and plainly elsewhere."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        app.rich_markup_mode = None
     app()

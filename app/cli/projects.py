@@ -10,7 +10,7 @@ import typer
 
 from app import errors, names
 from app.cli import client, opening
-from app.cli.showing import plain
+from app.cli.showing import plain, table
 from app.models import Status
 
 commands = typer.Typer(
@@ -34,9 +34,8 @@ def list_projects(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    width = max((len(line["name"]) for line in found), default=0)
-    for line in found:
-        typer.echo(plain(f"{line['name']:{width}}  {line['version']}  {line['summary']}".rstrip()))
+    rows = ((line["name"], line["version"], line["summary"]) for line in found)
+    table(("project", "newest", "summary"), rows)
 
 
 @commands.command()
@@ -52,10 +51,18 @@ def show(
         return
     reason = f" ({found['reason']})" if found["reason"] else ""
     typer.echo(plain(f"{found['display_name']}: {found['status']}{reason}"))
-    for file in found["files"]:
-        yanked = f"  yanked: {file['yanked_reason'] or 'no reason'}" if file["yanked"] else ""
-        line = f"  {file['filename']}  {file['size']}  {file['upload_time'][:10]}"
-        typer.echo(plain(f"{line}  {file['uploader']}{yanked}"))
+    rows = (
+        (
+            file["filename"],
+            str(file["size"]),
+            file["upload_time"][:10],
+            file["uploader"],
+            f"yanked: {file['yanked_reason'] or 'no reason'}" if file["yanked"] else "",
+        )
+        for file in found["files"]
+    )
+    head = ("file", "bytes", "uploaded", "by", "")
+    table(head, rows, aligned=False, indent="  ")
 
 
 @commands.command()
