@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from app.state import Probe, State
 from app.storage import place as places
 from app.storage.base import Storage
 from app.traces.traced import traced
+from app.turns import Pool
 from app.upload import attestations
 from app.upload.inspection import inspectors
 from app.upstream.opening import upstreams
@@ -83,7 +84,8 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     pages = Pages(memory=settings.page_memory // 4)
     children = await stack.enter_async_context(inspectors(count=settings.inspectors))
     life.tell(hot.close)
-    measuring.watch(meters, measuring.Parts(index, pages, fallbacks, children, life))
+    pools = {"inspectors": children, **_pools("cache", cache), **_pools("access", access)}
+    measuring.watch(meters, measuring.Parts(index, pages, fallbacks, pools, life))
     return State(
         settings=settings,
         defaults=_defaults(settings),
@@ -114,6 +116,12 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         shared=Shared(meters, settings.metrics.directory),
         traces=spans,
     )
+
+
+def _pools(room: str, backend: object) -> Mapping[str, Pool]:
+    """What a backend has so many of, if it says so, by names that say whose they are."""
+    named: Mapping[str, Pool] = getattr(backend, "pools", {})
+    return {f"{room}_{name}": pool for name, pool in named.items()}
 
 
 def _probes(storage: Storage, cache: Cache, access: Access) -> dict[str, Probe]:
