@@ -219,6 +219,11 @@ async def _bring_ledger(
 def _members(file: Path) -> Iterator[tuple[str, bytes]]:
     """The plain files of an archive; nothing of it is ever written by its name."""
     try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise errors.Invalid(f"{file} cannot be read: {error.strerror}") from error
+    try:
         with tarfile.open(file, "r:gz") as archive:
             for member in archive:
                 kept = archive.extractfile(member) if member.isreg() else None

@@ -72,13 +72,14 @@ def status(
     reason: Annotated[str, typer.Option("--reason", help="Shown by installers.")] = "",
     url: client.Url = "",
     username: client.User = "",
+    as_json: Json = False,
 ) -> None:
     """Archive, quarantine, deprecate or reactivate a project (PEP 792)."""
     with opening.one_line_errors():
         path = f"/api/v1/projects/{names.normalize(project)}"
         body = {"status": wanted.value, "reason": reason or None}
         found = client.opened(url, username).json("PATCH", path, body)
-    typer.echo(f"{found['name']} is {found['status']}.")
+    typer.echo(json.dumps(found, indent=2) if as_json else f"{found['name']} is {found['status']}.")
 
 
 def _listed(index: client.Client, query: str) -> list[dict[str, Any]]:

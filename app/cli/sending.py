@@ -88,10 +88,10 @@ def download(
 def _parcel(path: Path) -> Parcel:
     filename = path.name
     digest = hashlib.md5(filename.encode(), usedforsecurity=False).hexdigest()[:4]
+    sha256 = hashlib.sha256()
     try:
-        named = identify(f"{digest}/{filename}", Facts())
-        sha256 = hashlib.sha256()
         with path.open("rb") as file:
+            named = identify(f"{digest}/{filename}", Facts())
             while chunk := file.read(CHUNK):
                 sha256.update(chunk)
     except Unfit as why:

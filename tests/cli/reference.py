@@ -18,8 +18,8 @@ HEAD = """\
 
 Commands that open storage, cache or access go by the [settings](configuration.md): `PYPICLOUD_…`
 variables, `.env` in the working directory, or the TOML file that `PYPICLOUD_CONFIG` names.
-`upload`, `download` and `project` ask a running index instead, over its HTTP API; `yank`, `delete`
-and `restore` do with `--url`.
+`upload`, `download`, `project` and `retention` ask a running index instead, over its HTTP API;
+`yank`, `delete` and `restore` do with `--url`.
 
 On a terminal lists are tables, and long work shows its progress, on standard error; in a pipe
 output is plain, and with `--json` it is JSON. Whatever takes long may be interrupted (Ctrl-C), and

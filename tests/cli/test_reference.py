@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from app.cli.main import app
 from tests.cli.reference import MANUAL, commands, manual
 from tests.cli.running import PYPICLOUD
 
-ROOT = Path(__file__).parents[2]
-CALL = re.compile(r"(?<!install)[\s|(]pypicloud ([a-z][^|&;>#()]*)")
 EVERY = [" ".join(path) for path, _ in commands(typer.main.get_command(app), ())]
 
 
@@ -58,40 +55,3 @@ def test_shell_completion(tmp_path: Path, variables: dict[str, str], shown: str)
         check=False,
     )
     assert shown in asked.stdout
-
-
-def _written() -> list[tuple[str, str]]:
-    """Every line of the documents that calls the command, and where it stands."""
-    found = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        text = page.read_text()
-        blocks = re.findall(r"(?ms)^```[a-z]*\n(.*?)^```", text)
-        code = [line for block in blocks for line in block.splitlines()]
-        code += [line for line in text.splitlines() if line.startswith("    ")]
-        code += re.findall(r"`([^`\n]+)`", text)
-        found += [(page.name, call) for line in code for call in CALL.findall(f" {line.strip()}")]
-    return found
-
-
-def test_every_command_that_is_written_is_one() -> None:
-    """Whatever README and manual tell people to type has its command and its options."""
-    root: Any = typer.main.get_command(app)
-    known = {" ".join(path): command for path, command in commands(root, ())}
-    groups = {name.split()[0] for name in known if " " in name}
-    wrong = []
-    written = _written()
-    for page, call in written:
-        words = call.replace(r"\"", "").split()
-        names = words[0].split(",")[0], *words[1:2]
-        command = known.get(" ".join(names)) or known.get(names[0])
-        if command is None:
-            if not (names[0] in groups and ("|" in call or len(words) == 1 or "…" in call)):
-                wrong.append(f"{page}: pypicloud {call}")
-            continue
-        options = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
-        for word in words:
-            option = word.partition("=")[0].rstrip(".,:")
-            if option.startswith("--") and option not in {*options, "--help"}:
-                wrong.append(f"{page}: pypicloud {call}: {option}")
-    assert len(written) > 150
-    assert wrong == []
