@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.running import PYPICLOUD, TIMEOUT, Desk
 from tests.factories import make_wheel
+from tests.routes.site import ADMIN, site
 
 FILES = 300
 FRAMES = "╭│╰─"
@@ -102,3 +103,21 @@ def test_long_work_is_interrupted_and_goes_on(desk: Desk) -> None:
     assert len(list(journal.iterdir())) == FILES
     assert "findings" in (told := desk.done("check", "--json"))
     assert f'"files": {FILES}' in told
+
+
+def test_long_work_shows_its_progress_at_a_terminal(desk: Desk, tmp_path: Path) -> None:
+    """Files that come and go by their bytes, a backup by its records; the result stays."""
+    made = make_wheel(
+        "watched", "1.0", files={"watched.py": b"# " + os.urandom(2**20).hex().encode()}
+    )
+    (desk.folder / made.filename).write_bytes(made.content)
+    with site(tmp_path / "index") as index:
+        known = desk.having(TWINE_USERNAME=ADMIN[0], TWINE_PASSWORD=ADMIN[1])
+        sent = at_a_terminal(known, "upload", made.filename, "--url", index.url)
+        assert "MiB" in sent
+        assert f"uploaded: {made.filename}" in sent
+        got = at_a_terminal(known, "download", "watched", "--to", "got", "--url", index.url)
+        assert "MiB" in got
+        assert (desk.folder / "got" / made.filename).read_bytes() == made.content
+    desk.done("migrate", "folder", ".", "--json")
+    assert "records" in at_a_terminal(desk, "backup", "all.tar.gz").partition("Wrote")[0]
