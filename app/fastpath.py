@@ -6,6 +6,8 @@ goes out again byte for byte. Everything else goes on, and what a door offers is
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import answers
@@ -33,7 +35,7 @@ class FastPath:
             offer = scope[OFFER] = hot.offer()
             if asked is not None:
                 hot.missed += 1
-                send = _Kept(hot, asked, offer, send).send
+                send = _Kept(hot, asked, offer, scope, send).send
             await self._app(scope, receive, send)
 
 
@@ -50,23 +52,26 @@ def _asked(scope: Scope, unusual: frozenset[bytes]) -> Question | None:
 
 
 async def _give(hot: Hot, asked: Question, found: Answer, send: Send) -> None:
+    began = perf_counter()
     if found.download is not None:
         hot.counting.downloaded(found.download, asked)
-    headers = [
-        (name, hot.request_id() if name == REQUEST_ID else value) for name, value in found.headers
-    ]
+    request_id = hot.request_id()
+    headers = [(name, request_id if name == REQUEST_ID else value) for name, value in found.headers]
     start: Message = {"type": "http.response.start", "status": found.status, "headers": headers}
     if found.reason is not None:
         start[answers.REASON] = found.reason
     await send(start)
     await send({"type": "http.response.body", "body": found.body})
+    if hot.counting.spans is not None:
+        hot.counting.timed(perf_counter() - began, asked, found, request_id)
 
 
 class _Kept:
     """Passes an answer on, and keeps it where its door offered it."""
 
-    def __init__(self, hot: Hot, asked: Question, offer: Offer, send: Send) -> None:
+    def __init__(self, hot: Hot, asked: Question, offer: Offer, scope: Scope, send: Send) -> None:
         self._hot, self._asked, self._offer, self._send = hot, asked, offer, send
+        self._scope = scope
         self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
@@ -85,4 +90,5 @@ class _Kept:
             body = b""
         made = answer(start["status"], headers, body, reason=start.get(answers.REASON))
         if made is not None:
+            made.route = getattr(self._scope.get("route"), "path", "")
             self._hot.keep(self._asked, self._offer, made)

@@ -6,6 +6,7 @@ import asyncio
 import platform
 import resource
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from app.life import Life
 from app.metrics import Labels, Meters, Snapshot
 from app.metrics.shared import Shared
 from app.pages import Pages
-from app.upload.inspection import Inspectors
+from app.turns import Pool
 from app.upstream.client import Client
 from app.upstream.upstreams import Upstreams
 
@@ -33,21 +34,21 @@ class Parts:
     index: Index
     pages: Pages
     upstreams: Upstreams
-    inspectors: Inspectors
+    pools: Mapping[str, Pool]
     life: Life
 
 
 def watch(meters: Meters, parts: Parts) -> None:
     """Have the numbers that the parts keep read with all others."""
-    pages, inspectors, follower = parts.pages, parts.inspectors, parts.index.follower
+    pages, follower = parts.pages, parts.index.follower
     meters.watch("pages_hits", lambda: pages.hits)
     meters.watch("pages_rendered", lambda: pages.rendered)
     meters.watch("pages_bytes", lambda: pages.used)
     meters.watch("serial_seen", lambda: follower.seen or 0)
     meters.watch("changes_age_seconds", lambda: _age(parts.index))
-    meters.watch("pool_size", lambda: inspectors.size, "inspectors")
-    meters.watch("pool_busy", lambda: inspectors.busy, "inspectors")
-    meters.watch("pool_waiting", lambda: inspectors.waiting, "inspectors")
+    for name, pool in parts.pools.items():
+        for what in ("size", "busy", "waiting"):
+            meters.watch(f"pool_{what}", partial(getattr, pool, what), name)
     for client in parts.upstreams.clients:
         _watch_upstream(meters, client)
     _watch_process(meters, parts.life)

@@ -7,7 +7,7 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +37,7 @@ from app.state import Probe, State
 from app.storage import place as places
 from app.storage.base import Storage
 from app.traces.traced import traced
+from app.turns import Pool
 from app.upload import attestations
 from app.upload.inspection import inspectors
 from app.upstream.opening import upstreams
@@ -70,7 +71,7 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     )
     kept = await stack.enter_async_context(_books(settings, access, ledger))
     index = _index(settings, storage, cache)
-    hot = await stack.enter_async_context(_hot(settings, index, access, meters))
+    hot = await stack.enter_async_context(_hot(settings, index, access, meters, spans))
     await asyncio.to_thread(prepare_spool, settings.spool)
     outbound = Outbound(networks=settings.outbound_networks)
     attestor = await attestations.opened(settings.attestation_root)
@@ -84,7 +85,8 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
     pages = Pages(memory=settings.page_memory // 4)
     children = await stack.enter_async_context(inspectors(count=settings.inspectors))
     life.tell(hot.close)
-    measuring.watch(meters, measuring.Parts(index, pages, fallbacks, children, life))
+    pools = {"inspectors": children, **_pools("cache", cache), **_pools("access", access)}
+    measuring.watch(meters, measuring.Parts(index, pages, fallbacks, pools, life))
     return State(
         settings=settings,
         defaults=_defaults(settings),
@@ -115,6 +117,12 @@ async def open_state(settings: Settings, stack: AsyncExitStack) -> State:
         shared=Shared(meters, settings.metrics.directory),
         traces=spans,
     )
+
+
+def _pools(room: str, backend: object) -> Mapping[str, Pool]:
+    """What a backend has so many of, if it says so, by names that say whose they are."""
+    named: Mapping[str, Pool] = getattr(backend, "pools", {})
+    return {f"{room}_{name}": pool for name, pool in named.items()}
 
 
 def _probes(storage: Storage, cache: Cache, access: Access) -> dict[str, Probe]:
@@ -207,18 +215,25 @@ def _defaults(settings: Settings) -> policy.Defaults:
 
 @asynccontextmanager
 async def _hot(
-    settings: Settings, index: Index, access: Access, meters: Meters
+    settings: Settings,
+    index: Index,
+    access: Access,
+    meters: Meters,
+    spans: traces.Traces | None,
 ) -> AsyncIterator[Hot]:
     """What is hot, in step with the index and with access."""
-    header = settings.sso.header
+    unusual = {settings.sso.header.lower().encode()} - {b""}
+    if spans is not None and settings.trusted_proxies:
+        unusual.add(b"traceparent")  # a door knows whom to believe, and joins the trace
     hot = Hot(
         _defaults(settings),
         memory=settings.page_memory // 4,
         following=index.follower,
-        unusual=frozenset({header.lower().encode()}) if header else frozenset(),
+        unusual=frozenset(unusual),
         meters=meters,
         root_path=settings.root_path,
     )
+    hot.counting.spans = spans
     index.follower.tell_at_once(hot.drop)
     index.follower.tell_of_access(hot.drop_rights)
     async with watching(access, hot):

@@ -56,7 +56,10 @@ class Protocol(HttpToolsProtocol):
     """
 
     timed_every = 64
-    """Of answers that were at hand each so-manieth is timed; a power of two."""
+    """Of answers that were at hand each so-manieth is timed; a power of two.
+
+    Where requests are traced, every one is.
+    """
 
     _hot: Hot | None = None
     _peer = b""
@@ -78,6 +81,8 @@ class Protocol(HttpToolsProtocol):
         self._peer = (self.client[0] if self.client else "").encode()
         if self._meters is not None:
             self._meters.watch("connections", lambda: len(self.connections))
+        if self._hot is not None and self._hot.counting.spans is not None:
+            self.timed_every = 1
         if self.logger.isEnabledFor(logging.DEBUG):
             self.log_every = 1
         self._arm()
@@ -199,14 +204,16 @@ class Protocol(HttpToolsProtocol):
         if found.reason is not None:
             line = b"HTTP/1.1 %d %s\r\n" % (found.status, found.reason)
         lines = hot.lines(self.server_state.default_headers)
+        request_id = hot.request_id()
         self.transport.write(
-            b"".join((line, lines, found.before, hot.request_id(), found.after, found.body))
+            b"".join((line, lines, found.before, request_id, found.after, found.body))
         )
         self.server_state.total_requests += 1
         self._gave = self.loop.time()
         if self._began:
-            hot.counting.timing.observe(perf_counter() - self._began)
-            self._began = 0.0
+            hot.counting.timed(perf_counter() - self._began, asked, found, request_id)
+            if self.timed_every > 1:  # else the next one of this packet is timed as well
+                self._began = 0.0
         if self.timeout_keep_alive_task is None:
             self._keep_alive(self.timeout_keep_alive)
         if self.access_log and self.log_every and hot.given % self.log_every == 0:

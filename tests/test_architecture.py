@@ -27,7 +27,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             *("abreast", "events", "options", "outbound", "plugins", "quantities", "simple"),
-            *("sqlite", "unbroken", "watched"),
+            *("sqlite", "turns", "unbroken", "watched"),
         }
     ),
     frozenset({"metrics", "sql"}),

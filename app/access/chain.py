@@ -57,6 +57,9 @@ class Chain:
     def __init__(self, members: Sequence[Access]) -> None:
         self._members = members
         self.origin = " and ".join(origin(member) for member in members)
+        self.pools = {
+            name: pool for member in members for name, pool in getattr(member, "pools", {}).items()
+        }
         if keeping := [member for member in members if hasattr(member, "ledger")]:
             self.ledger: Any = cast(Any, keeping[0]).ledger
 

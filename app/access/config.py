@@ -68,6 +68,7 @@ class ConfigAccess:
     ) -> None:
         self.origin = f"the file {path.name!r}"
         self._path, self._passwords, self._clock = path, passwords, clock
+        self.pools = {"hashes": passwords.pool}
         self._reading = _Reading((), People(), {}, ())
         self._broken: _Stamp = ()
         self._looked = 0.0

@@ -66,6 +66,7 @@ class KeptAccess:
     ) -> None:
         self._keeper, self._passwords, self._strangers = keeper, passwords, strangers
         self._renew_every, self._clock = renew_every, clock
+        self.pools = {"hashes": passwords.pool}
         self._renewing: set[str] = set()
         self._next_renewal = 0.0
 

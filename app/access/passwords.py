@@ -119,7 +119,7 @@ class Passwords:
         own = decoy(memory, passes)
         self._decoys: dict[str | None, str] = {} if decoys is None else decoys
         self._decoys.setdefault(hashes.kind(own), own)
-        self._pool = HashPool(threads=threads, queue=queue)
+        self.pool = HashPool(threads=threads, queue=queue)
         self._verified = Verified(clock=clock)
         self._under_way: dict[bytes, asyncio.Future[bool]] = {}
 
@@ -142,7 +142,7 @@ class Passwords:
     @property
     def computed(self) -> int:
         """How many times something was hashed or checked."""
-        return self._pool.computed
+        return self.pool.computed
 
     def check(self, password: str, name: str = "") -> bytes:
         """The bytes to hash of a new password for a user.
@@ -200,10 +200,10 @@ class Passwords:
 
     async def close(self) -> None:
         """End the threads."""
-        await self._pool.close()
+        await self.pool.close()
 
     async def _hash(self, encoded: bytes) -> str:
-        return await asyncio.shield(self._pool.submit(self._hasher.hash, encoded))
+        return await asyncio.shield(self.pool.submit(self._hasher.hash, encoded))
 
     def _computed(self, key: bytes, future: asyncio.Future[bool]) -> None:
         """At once: whoever asks from now on must find it remembered, or else under way."""
@@ -218,7 +218,7 @@ class Passwords:
         if future is None:
             own = None if hash is None else hashes.kind(hash)
             decoys = [decoy for kind, decoy in self._decoys.items() if kind != own]
-            future = self._pool.submit(check, hash, tuple(passwords), decoys)
+            future = self.pool.submit(check, hash, tuple(passwords), decoys)
             self._under_way[key] = future
             future.add_done_callback(partial(self._computed, key))
         return await asyncio.shield(future)

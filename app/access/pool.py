@@ -24,10 +24,21 @@ class HashPool:
     def __init__(self, *, threads: int | None = None, queue: int = QUEUE) -> None:
         threads = threads or _cores()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hash")
+        self.size = threads
         self._limit = threads + queue
         self._under_way = 0
         self.computed = 0
         """How many computations were begun so far."""
+
+    @property
+    def busy(self) -> int:
+        """How many threads compute."""
+        return min(self._under_way, self.size)
+
+    @property
+    def waiting(self) -> int:
+        """How many computations wait for a thread."""
+        return self._under_way - self.busy
 
     def submit(self, function: Callable[..., _T], *arguments: object) -> asyncio.Future[_T]:
         """Begin a computation; errors.Busy where the queue is full.

@@ -75,6 +75,7 @@ class SqlAccess:
     ) -> None:
         self._database, self._passwords, self._strangers = database, passwords, strangers
         self._renewing: set[str] = set()
+        self.pools = {**database.plain.pools, "hashes": passwords.pool}
         self.ledger: Ledger = SqlLedger(database.plain)
 
     async def identify(self, username: str, password: str) -> Identity | None:

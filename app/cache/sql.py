@@ -130,6 +130,7 @@ class SqlCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.pools = database.pools
         self._finished = Unbroken()
         self._caught = 0
         self._builds: Builds[int] = Builds()

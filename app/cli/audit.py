@@ -13,7 +13,7 @@ import typer
 from app import errors
 from app.access import trail
 from app.access.ledger import Entry
-from app.cli import opening
+from app.cli import opening, showing
 
 commands = typer.Typer(
     name="audit", no_args_is_help=True, help="The audit trail: verify, export, list."
@@ -62,18 +62,30 @@ def list_entries(
     action: Annotated[str | None, typer.Option(help="Such as token.create.")] = None,
     actor: Annotated[str | None, typer.Option(help="KIND:ID, such as user:alice.")] = None,
     target: Annotated[str | None, typer.Option(help="Such as token:ID.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """List entries, oldest first."""
     asked = {"action": action, "actor": actor, "target": target}
     equal = {name: value for name, value in asked.items() if value is not None}
     with opening.one_line_errors():
-        for entry in asyncio.run(_listed(after, limit, equal)):
-            who = trail.named(entry.actor) or "-"
-            when = f"{entry.time:%Y-%m-%d %H:%M:%S}"
-            typer.echo(
-                f"{entry.number}  {when}  {entry.action}  {who}  {entry.target or '-'}"
-                f"  {entry.outcome}  {entry.address or '-'}"
-            )
+        found = asyncio.run(_listed(after, limit, equal))
+    if as_json:
+        typer.echo(f"[{', '.join(trail.packed(entry).decode() for entry in found)}]")
+        return
+    head = ("number", "time", "action", "actor", "target", "outcome", "address")
+    showing.table(head, map(_row, found), aligned=False)
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    return (
+        str(entry.number),
+        f"{entry.time:%Y-%m-%d %H:%M:%S}",
+        entry.action,
+        trail.named(entry.actor) or "-",
+        entry.target or "-",
+        entry.outcome,
+        entry.address or "-",
+    )
 
 
 async def _verify(file: Path | None, known: str | None) -> tuple[trail.Verdict, bool]:

@@ -28,7 +28,7 @@ from app.access import exchange
 from app.access.base import editable
 from app.access.ledger import Ledger, Publisher, Token
 from app.cli import opening, people
-from app.cli.showing import plain
+from app.cli.showing import plain, spinner
 from app.index import blobs
 from app.index.adopting_names import is_ours
 from app.index.journal import ROOT as JOURNAL
@@ -112,9 +112,12 @@ async def _backup(file: Path) -> Counter[str]:
         if named:
             await _add(archive, SETTINGS, await asyncio.to_thread(Path(named).read_bytes))
         async with opening.open_storage(settings) as storage:
-            async for key, content in _records(storage):
-                await _add(archive, f"{STORED}{key}", content)
-                counts["records"] += 1
+            with spinner() as shown:
+                task = shown.add_task("Reading the journal")
+                async for key, content in _records(storage):
+                    await _add(archive, f"{STORED}{key}", content)
+                    counts["records"] += 1
+                    shown.update(task, description=f"{counts['records']} records")
     return counts
 
 
@@ -218,6 +221,11 @@ async def _bring_ledger(
 
 def _members(file: Path) -> Iterator[tuple[str, bytes]]:
     """The plain files of an archive; nothing of it is ever written by its name."""
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise errors.Invalid(f"{file} cannot be read: {error.strerror}") from error
     try:
         with tarfile.open(file, "r:gz") as archive:
             for member in archive:

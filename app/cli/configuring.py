@@ -95,11 +95,23 @@ def show(
         typer.echo(f"{name}={_text(value)}")
 
 
-def doctor() -> None:
+def doctor(as_json: Json = False) -> None:
     """Print one page about this installation for a bug report; there is no secret in it."""
     with opening.one_line_errors():
         settings = config.load()
         found = asyncio.run(_examined())
+    if as_json:
+        page = {
+            "pypicloud": __version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "sources": _sources(),
+            "libraries": dict(_versions()),
+            "settings": changed(settings),
+            "tried": [asdict(one) for one in found],
+        }
+        typer.echo(json.dumps(page, indent=2))
+        return
     lines = [
         f"PyPICloud {__version__}",
         f"Python {platform.python_version()} ({sys.implementation.name}), {platform.platform()}",

@@ -12,7 +12,7 @@ from app import errors, names
 from app.access import granting
 from app.access.base import Grants
 from app.access.principals import principal as principal_of
-from app.cli import opening
+from app.cli import opening, showing
 from app.models import Permission
 
 commands = typer.Typer(name="grant", no_args_is_help=True, help="Grants: list, set, delete.")
@@ -33,9 +33,8 @@ def list_grants(
     if as_json:
         typer.echo(json.dumps(listed, indent=2))
         return
-    width = max(map(len, listed), default=0)
-    for who, permissions in listed.items():
-        typer.echo(f"{who:{width}}  {', '.join(permissions)}")
+    rows = ((who, ", ".join(permissions)) for who, permissions in listed.items())
+    showing.table(("who", "may"), rows)
 
 
 @commands.command("set")

@@ -11,7 +11,7 @@ import typer
 
 from app import errors
 from app.access.base import origin
-from app.cli import opening
+from app.cli import opening, showing
 from app.cli.users import edit
 
 commands = typer.Typer(name="group", no_args_is_help=True, help="Groups: add, join, leave, delete.")
@@ -31,9 +31,8 @@ def list_groups(
         listed = {name: sorted(members) for name, members in groups.items()}
         typer.echo(json.dumps(listed, indent=2))
         return
-    width = max(map(len, groups), default=0)
-    for name, members in groups.items():
-        typer.echo(f"{name:{width}}  {', '.join(sorted(members))}".rstrip())
+    rows = ((name, ", ".join(sorted(members))) for name, members in groups.items())
+    showing.table(("group", "members"), rows)
 
 
 @commands.command()

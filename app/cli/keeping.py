@@ -14,6 +14,7 @@ from rich.filesize import decimal
 
 from app import errors
 from app.cli import opening
+from app.cli.showing import table
 from app.index import Index
 from app.index.collect import Collected
 from app.models import FileState
@@ -40,8 +41,8 @@ def stats(as_json: Json = False) -> None:
         f"{found['recent']} files of the last 30 days; {found['deleted']} deleted ones whose "
         f"bytes are kept ({decimal(found['deleted_size'])})"
     )
-    for name, size in found["largest"].items():
-        typer.echo(f"  {name}  {decimal(size)}")
+    largest = ((name, decimal(size)) for name, size in found["largest"].items())
+    table(("largest projects", "size"), largest, aligned=False, indent="  ")
 
 
 def gc(

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it failed (or a check found something), 2 wrong arguments 
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -27,6 +28,7 @@ from app.cli import (
     people,
     projects,
     publishers,
+    retaining,
     sending,
     serve,
     tokens,
@@ -85,6 +87,7 @@ for command in (
     sending.download,
     keeping.stats,
     keeping.gc,
+    retaining.retention,
     backup.backup,
     manage.yank,
     manage.delete,
@@ -94,5 +97,7 @@ for command in (
 
 
 def main() -> None:
-    """Run it."""
+    """Run it; help and slips are told with frames on a terminal, and plainly elsewhere."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        app.rich_markup_mode = None
     app()

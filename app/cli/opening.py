@@ -32,6 +32,8 @@ from app.upstream.upstreams import Upstreams
 
 TIMEOUT = 15.0
 """Seconds to wait for an answer."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 PASSWORD_INPUT = 8192
 """Bytes read of a password on standard input; more than any password may have."""
 
@@ -207,9 +209,11 @@ def operator() -> Actor:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Ends the command with the error's line: 2 for what was asked wrongly, else 1."""
+    """Ends the command with one line: 2 for what was asked wrongly, 130 by Ctrl-C, else 1."""
     try:
         yield
+    except KeyboardInterrupt:
+        fail("interrupted. Give the same command again, and it goes on.", code=INTERRUPTED)
     except errors.PypicloudError as error:
         wrong = isinstance(error, errors.Invalid | errors.Misconfigured)
         fail(str(error), code=2 if wrong else 1)

@@ -10,7 +10,7 @@ import typer
 
 from app import errors, names
 from app.cli import client, opening
-from app.cli.showing import plain
+from app.cli.showing import plain, table
 from app.models import Status
 
 commands = typer.Typer(
@@ -34,9 +34,8 @@ def list_projects(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    width = max((len(line["name"]) for line in found), default=0)
-    for line in found:
-        typer.echo(plain(f"{line['name']:{width}}  {line['version']}  {line['summary']}".rstrip()))
+    rows = ((line["name"], line["version"], line["summary"]) for line in found)
+    table(("project", "newest", "summary"), rows)
 
 
 @commands.command()
@@ -52,10 +51,18 @@ def show(
         return
     reason = f" ({found['reason']})" if found["reason"] else ""
     typer.echo(plain(f"{found['display_name']}: {found['status']}{reason}"))
-    for file in found["files"]:
-        yanked = f"  yanked: {file['yanked_reason'] or 'no reason'}" if file["yanked"] else ""
-        line = f"  {file['filename']}  {file['size']}  {file['upload_time'][:10]}"
-        typer.echo(plain(f"{line}  {file['uploader']}{yanked}"))
+    rows = (
+        (
+            file["filename"],
+            str(file["size"]),
+            file["upload_time"][:10],
+            file["uploader"],
+            f"yanked: {file['yanked_reason'] or 'no reason'}" if file["yanked"] else "",
+        )
+        for file in found["files"]
+    )
+    head = ("file", "bytes", "uploaded", "by", "")
+    table(head, rows, aligned=False, indent="  ")
 
 
 @commands.command()
@@ -65,13 +72,14 @@ def status(
     reason: Annotated[str, typer.Option("--reason", help="Shown by installers.")] = "",
     url: client.Url = "",
     username: client.User = "",
+    as_json: Json = False,
 ) -> None:
     """Archive, quarantine, deprecate or reactivate a project (PEP 792)."""
     with opening.one_line_errors():
         path = f"/api/v1/projects/{names.normalize(project)}"
         body = {"status": wanted.value, "reason": reason or None}
         found = client.opened(url, username).json("PATCH", path, body)
-    typer.echo(f"{found['name']} is {found['status']}.")
+    typer.echo(json.dumps(found, indent=2) if as_json else f"{found['name']} is {found['status']}.")
 
 
 def _listed(index: client.Client, query: str) -> list[dict[str, Any]]:

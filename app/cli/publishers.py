@@ -16,7 +16,7 @@ from app.access.ledger import Publisher
 from app.access.oidc.conditions import checked
 from app.access.oidc.issuers import configured, table
 from app.access.oidc.providers import PROVIDERS
-from app.cli import opening
+from app.cli import opening, showing
 from app.names import normalize
 
 commands = typer.Typer(
@@ -54,10 +54,16 @@ def list_publishers(
     if as_json:
         typer.echo(json.dumps([shown(publisher) for publisher in found], indent=2))
         return
-    for publisher in found:
-        told = " ".join(f"{name}={value}" for name, value in publisher.conditions.items())
-        pending = "  pending" if publisher.generation is None else ""
-        typer.echo(f"{publisher.id}  {publisher.provider}  {told}{pending}")
+    rows = (
+        (
+            publisher.id,
+            publisher.provider,
+            " ".join(f"{name}={value}" for name, value in publisher.conditions.items()),
+            "pending" if publisher.generation is None else "",
+        )
+        for publisher in found
+    )
+    showing.table(("id", "provider", "conditions", ""), rows, aligned=False)
 
 
 @commands.command()

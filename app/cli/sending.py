@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from app import errors, names
 from app.cli import client, opening
 from app.cli.client import Client, Refused
-from app.cli.showing import plain
+from app.cli.showing import bar, plain
 from app.index.adopting_names import Named, Unfit, identify
 from app.index.legacy import Facts
 
@@ -88,10 +88,10 @@ def download(
 def _parcel(path: Path) -> Parcel:
     filename = path.name
     digest = hashlib.md5(filename.encode(), usedforsecurity=False).hexdigest()[:4]
+    sha256 = hashlib.sha256()
     try:
-        named = identify(f"{digest}/{filename}", Facts())
-        sha256 = hashlib.sha256()
         with path.open("rb") as file:
+            named = identify(f"{digest}/{filename}", Facts())
             while chunk := file.read(CHUNK):
                 sha256.update(chunk)
     except Unfit as why:
@@ -122,14 +122,19 @@ def _send(index: Client, parcel: Parcel) -> None:
     )
     first, last = head.encode(), f"\r\n--{boundary}--\r\n".encode()
 
+    length = parcel.path.stat().st_size
+
     def chunks() -> Iterator[bytes]:
         yield first
-        with parcel.path.open("rb") as file:
+        # No longer than the bytes go: afterwards somebody may be asked for a password.
+        with parcel.path.open("rb") as file, bar() as shown:
+            task = shown.add_task(parcel.path.name, total=length)
             while chunk := file.read(CHUNK):
                 yield chunk
+                shown.advance(task, len(chunk))
         yield last
 
-    size = len(first) + parcel.path.stat().st_size + len(last)
+    size = len(first) + length + len(last)
     index.post("/legacy/", size, f"multipart/form-data; boundary={boundary}", chunks)
 
 
@@ -170,10 +175,12 @@ def _fetch(index: Client, file: Mapping[str, Any], folder: Path) -> str:
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
             return "there already"
         digest = hashlib.sha256()
-        with partial.open("wb") as kept:
+        with partial.open("wb") as kept, bar() as shown:
+            task = shown.add_task(filename, total=file.get("size"))
             for chunk in index.download(str(file["url"])):
                 digest.update(chunk)
                 kept.write(chunk)
+                shown.advance(task, len(chunk))
         if wanted and digest.hexdigest() != wanted:
             raise errors.BlobDamaged(f"{filename}: its bytes are not those that the page lists.")
         partial.replace(path)

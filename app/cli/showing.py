@@ -1,9 +1,12 @@
-"""Progress of long work on a terminal; nothing of it in a pipe."""
+"""Tables and the progress of long work on a terminal; plain lines, and no progress, in a pipe."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 
+import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,6 +16,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 
 def bar() -> Progress:
@@ -41,6 +46,28 @@ def spinner() -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, aligned: bool = True, indent: str = ""
+) -> None:
+    """Rows with a head on a terminal; in a pipe lines, their parts two spaces apart.
+
+    ``aligned``: such lines have their first parts in a column.
+    """
+    listed = [[plain(part) for part in row] for row in rows]
+    if sys.stdout.isatty():
+        if not listed:
+            typer.echo("None.")
+            return
+        shown = Table(*head, box=SIMPLE_HEAD, pad_edge=False)
+        for row in listed:
+            shown.add_row(*(Text(part, overflow="fold") for part in row))
+        Console().print(shown)
+        return
+    width = max((len(row[0]) for row in listed), default=0) if aligned else 0
+    for first, *others in listed:
+        typer.echo(indent + "  ".join([f"{first:{width}}", *filter(None, others)]).rstrip())
 
 
 def plain(line: str) -> str:

@@ -12,7 +12,7 @@ import typer
 from app import config, errors
 from app.access import tokens
 from app.access.ledger import Token
-from app.cli import opening
+from app.cli import opening, showing
 from app.models import Permission, Scope
 from app.names import normalize
 
@@ -66,13 +66,8 @@ def list_tokens(
             json.dumps([{**shown(one), "ends": _ends(one).isoformat()} for one in found], indent=2)
         )
         return
-    for token in found:
-        owned = token.owner or f"publisher {token.publisher}"
-        permissions, projects = sorted(token.scope.permissions), sorted(token.scope.projects)
-        scope = f"{','.join(permissions)} {','.join(projects)}"
-        used = f"used {token.last_used:%Y-%m-%d}" if token.last_used else "never used"
-        line = f"{token.id}  {owned}  {scope}  {_until(token)}  {used}  {token.name}"
-        typer.echo(line.rstrip())
+    head = ("id", "owner", "for", "holds", "use", "name")
+    showing.table(head, map(_row, found), aligned=False)
 
 
 @commands.command()
@@ -86,6 +81,14 @@ def revoke(
     with opening.one_line_errors():
         for line in asyncio.run(_revoke(ids or [], owner)):
             typer.echo(line)
+
+
+def _row(token: Token) -> tuple[str, ...]:
+    owned = token.owner or f"publisher {token.publisher}"
+    permissions, projects = sorted(token.scope.permissions), sorted(token.scope.projects)
+    scope = f"{','.join(permissions)} {','.join(projects)}"
+    used = f"used {token.last_used:%Y-%m-%d}" if token.last_used else "never used"
+    return token.id, owned, scope, _until(token), used, token.name
 
 
 def _until(token: Token) -> str:

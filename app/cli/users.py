@@ -15,7 +15,7 @@ from app import config, errors
 from app.access import signup, upkeep
 from app.access.base import EditableAccess, User, editable, origin
 from app.access.passwords import Passwords
-from app.cli import opening
+from app.cli import opening, showing
 
 commands = typer.Typer(name="user", no_args_is_help=True, help="Users: add, list, change, delete.")
 
@@ -48,10 +48,11 @@ def list_users(
     if as_json:
         typer.echo(json.dumps([asdict(user) for user in users], indent=2))
         return
-    width = max((len(user.name) for user in users), default=0)
-    for user in users:
-        marks = [mark for mark in ("admin", "disabled", "pending") if getattr(user, mark)]
-        typer.echo(f"{user.name:{width}}  {', '.join(marks)}".rstrip())
+    marks = ("admin", "disabled", "pending")
+    showing.table(
+        ("user", "is"),
+        ((user.name, ", ".join(mark for mark in marks if getattr(user, mark))) for user in users),
+    )
 
 
 @commands.command()

@@ -44,6 +44,8 @@ class Answer:
     until: float = inf
     download: tuple[str, str] | None = None
     """The project and version that giving it is a download of (app.downloads)."""
+    route: str = ""
+    """The template of its door's route, for traces."""
     given: Count = field(default_factory=Count)
     """How often it was given, with all others of its door and status."""
     for_everyone: bool = False

@@ -59,7 +59,9 @@ FAMILIES: Mapping[str, Family] = {
     # Hot answers and pages
     "hot_hits": _counter("Requests answered by what was at hand."),
     "hot_misses": _counter("Requests that what was at hand could have answered, and did not."),
-    "hot_seconds": _histogram("Time of each 64th hot answer.", QUICK),
+    "hot_seconds": _histogram(
+        "Time of each 64th hot answer, of each where requests are traced.", QUICK
+    ),
     "hot_bytes": _gauge("Memory of the answers that are at hand."),
     "hot_answers": _gauge("Answers that are at hand."),
     "pages_hits": _counter("Pages taken from those that are kept."),

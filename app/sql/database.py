@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from app import errors, sql, sqlite
+from app.turns import Pool, Turns
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
@@ -44,6 +45,9 @@ class Database(Protocol):
     async def write(self, work: Callable[[Connection], T]) -> T: ...
 
     def aside(self, computing: Callable[[], T]) -> T: ...
+
+    @property
+    def pools(self) -> Mapping[str, Pool]: ...
 
     async def close(self) -> None: ...
 
@@ -83,8 +87,8 @@ class Server:
         self._engines = engines
         self._lay_out = lay_out
         self._timeout = timeout + sql.MARGIN
-        self._readers = asyncio.Semaphore(readers)
-        self._writer = asyncio.Semaphore(1)
+        self._readers = Turns(readers)
+        self._writer = Turns(1)
 
     async def read(self, statement: Executable, values: Mapping[str, object]) -> Sequence[AnyRow]:
         async with turn(self._readers):
@@ -109,6 +113,11 @@ class Server:
 
     def aside(self, computing: Callable[[], T]) -> T:
         return await_only(asyncio.to_thread(computing))
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """Who reads and who writes."""
+        return {"read": self._readers, "write": self._writer}
 
     async def close(self) -> None:
         """Close the connections, once nothing goes on."""
@@ -155,11 +164,8 @@ class Server:
 
 
 @asynccontextmanager
-async def turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
+async def turn(turns: Turns) -> AsyncIterator[None]:
     """One at a time of as many as there are; TimeoutError for who waits too long."""
-    async with asyncio.timeout(sqlite.QUEUE_TIMEOUT):
-        await turns.acquire()
-    try:
+    async with asyncio.timeout(sqlite.QUEUE_TIMEOUT) as waiting, turns:
+        waiting.reschedule(None)
         yield
-    finally:
-        turns.release()

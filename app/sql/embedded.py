@@ -13,6 +13,7 @@ from sqlalchemy.exc import NoResultFound, SQLAlchemyError
 
 from app import sqlite
 from app.sql.database import AnyRow, turn
+from app.turns import Pool, Turns
 
 T = TypeVar("T")
 
@@ -30,8 +31,8 @@ class Embedded:
         self._lay_out = lay_out
         self._reading = ThreadPoolExecutor(sqlite.READERS, f"{name}-read")
         self._writing = ThreadPoolExecutor(1, f"{name}-write")
-        self._readers = asyncio.Semaphore(sqlite.READERS)
-        self._writer = asyncio.Semaphore(1)
+        self._readers = Turns(sqlite.READERS)
+        self._writer = Turns(1)
 
     async def read(self, statement: Executable, values: Mapping[str, object]) -> Sequence[AnyRow]:
         async with turn(self._readers):
@@ -43,6 +44,11 @@ class Embedded:
 
     def aside(self, computing: Callable[[], T]) -> T:
         return computing()
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """Who reads and who writes."""
+        return {"read": self._readers, "write": self._writer}
 
     async def close(self) -> None:
         """Close the connections, once nothing goes on."""

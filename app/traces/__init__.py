@@ -7,6 +7,7 @@ string, no URL, no header and no message of an error ever stands in one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Protocol
@@ -35,6 +36,9 @@ class Traces(Protocol):
     def request(self, method: str, parent: Mapping[str, str]) -> AbstractContextManager[Asked]:
         """A span around a request; ``parent``: W3C's ``traceparent``, ``tracestate``, if any."""
 
+    def at_hand(self, method: str, route: str, status: int, request: str, seconds: float) -> None:
+        """A span of a request that was answered by what was at hand, and took so long."""
+
     def call(self, room: str, name: str) -> Call | None:
         """A span of a call that the present request makes; None outside of one."""
 
@@ -54,7 +58,7 @@ async def opened(options: TracesOptions) -> AsyncIterator[Traces | None]:
         raise errors.Misconfigured(
             f"PYPICLOUD_TRACES__ENDPOINT needs {missing.name}: pip install 'pypicloud[traces]'"
         ) from missing
-    made = otlp.Otlp(options)
+    made = await asyncio.to_thread(otlp.Otlp, options)  # it waits for threads of its own
     try:
         yield made
     finally:

@@ -18,11 +18,12 @@ HEAD = """\
 
 Commands that open storage, cache or access go by the [settings](configuration.md): `PYPICLOUD_…`
 variables, `.env` in the working directory, or the TOML file that `PYPICLOUD_CONFIG` names.
-`upload`, `download` and `project` ask a running index instead, over its HTTP API; `yank`, `delete`
-and `restore` do with `--url`.
+`upload`, `download`, `project` and `retention` ask a running index instead, over its HTTP API;
+`yank`, `delete` and `restore` do with `--url`.
 
-On a terminal long work shows its progress, on standard error; in a pipe output is plain, and with
-`--json` it is JSON. Whatever takes long may be interrupted, and goes on when it is run again.
+On a terminal lists are tables, and long work shows its progress, on standard error; in a pipe
+output is plain, and with `--json` it is JSON. Whatever takes long may be interrupted (Ctrl-C), and
+goes on when it is run again.
 
 | exit code | |
 | --- | --- |
@@ -30,8 +31,10 @@ On a terminal long work shows its progress, on standard error; in a pipe output 
 | 1 | it failed, or something was found, refused or left behind |
 | 2 | wrong arguments or settings |
 | 3 | the service could not start |
+| 130 | it was interrupted |
 
-An error is one line on standard error, never a traceback. Shell completion: `pypicloud
+An error is one line on standard error, never a traceback; behind wrong arguments the usage stands
+before it. Shell completion: `pypicloud
 --install-completion`, for the shell that runs it; `--show-completion` prints it.
 
 What commands change stands in the [audit trail](audit.md), under the name of the operator who ran

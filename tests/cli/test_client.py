@@ -80,6 +80,8 @@ def test_projects(desk: Desk, index: Site) -> None:
     done = desk.done("project", "status", "shown-here", "archived", "--reason", "moved", *url)
     assert done == "shown-here is archived.\n"
     assert "archived (moved)" in desk.done("project", "show", "shown-here", *url)
+    set_again = desk.json("project", "status", "shown-here", "active", *url)
+    assert set_again["status"] == "active"
 
 
 def test_who_one_is(desk: Desk, index: Site) -> None:
@@ -104,7 +106,9 @@ def test_who_one_is(desk: Desk, index: Site) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line", "code"),
     [
-        (("upload", "none.whl", "--url", "http://127.0.0.1:1"), "Error: none.whl", 2),
+        (("upload", "none.whl"), "Error: none.whl cannot be read: No such file", 2),
+        (("restore-backup", "none.tar"), "Error: none.tar cannot be read: No such file", 2),
+        (("migrate", "pypicloud", "none.ini"), "Error: none.ini cannot be read: No such file", 2),
         (("upload", "demo.txt", "--url", "http://127.0.0.1:1"), "Error: demo.txt", 2),
         (
             ("project", "list", "--url", "http://127.0.0.1:1"),

@@ -122,7 +122,10 @@ def test_settings_are_shown_without_secrets(desk: Desk) -> None:
     assert page.startswith("PyPICloud ")
     assert "PYPICLOUD_CACHE=postgresql://user:***@host/db" in page
     assert "What was tried:" in page
-    for text in (shown, json.dumps(every), page):
+    facts = hiding.json("doctor")
+    assert facts["settings"]["PYPICLOUD_CACHE"] == "postgresql://user:***@host/db"
+    assert {one["what"] for one in facts["tried"]} >= {"storage", "cache"}
+    for text in (shown, json.dumps(every), page, json.dumps(facts)):
         assert SECRET not in text
 
 

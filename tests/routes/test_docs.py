@@ -10,6 +10,7 @@ import pytest
 from app.config import Settings
 from app.main import create_app
 from app.routes.docs import ASSETS, STATIC
+from tests.routes import reference
 from tests.serving import Served, serving_ready
 
 
@@ -53,3 +54,19 @@ def test_both_can_be_turned_off(settings: Settings) -> None:
     with serving_ready(create_app(settings.model_copy(update={"docs": False}))) as served:
         assert served.ask("/docs").status == 404
         assert served.ask("/openapi.json").status == 404
+
+
+def test_the_manual_of_the_api_is_up_to_date() -> None:
+    """``docs/http-api.md`` is what ``python -m tests.routes.reference`` writes."""
+    assert reference.MANUAL.read_text() == reference.manual()
+
+
+def test_the_manual_of_the_api_has_every_request(service: Served) -> None:
+    """Whatever the running service describes stands there, and all that it sends or answers."""
+    described = json.loads(service.ask("/openapi.json").body)
+    written = reference.MANUAL.read_text()
+    for path, operations in described["paths"].items():
+        for method in operations:
+            assert f"\n    {method.upper()} {path}\n" in written
+    for name in described["components"]["schemas"]:
+        assert f"\n### {name}\n" in written

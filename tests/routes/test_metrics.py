@@ -140,6 +140,9 @@ def test_serials_pools_and_the_rebuild_are_told(place: Site) -> None:
     assert 0 <= found["pypicloud_lag_serials"] <= found["pypicloud_serial"]
     assert found['pypicloud_pool_size{pool="inspectors"}'] == 1
     assert found['pypicloud_pool_busy{pool="inspectors"}'] == 0
+    assert found['pypicloud_pool_size{pool="access_write"}'] == 1
+    assert found['pypicloud_pool_waiting{pool="access_read"}'] == 0
+    assert found['pypicloud_pool_size{pool="access_hashes"}'] >= 1
     assert found["pypicloud_reindex_running"] == 0
     assert found["pypicloud_changes_age_seconds"] >= 0
     assert found["pypicloud_draining"] == 0

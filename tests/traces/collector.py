@@ -50,6 +50,16 @@ class Collector:
             time.sleep(0.05)
         raise AssertionError(f"no span {name!r} among {sorted({one.name for one in self.spans})}")
 
+    def of_requests(self, ids: set[str]) -> list[Span]:
+        """The spans of these requests, once all came."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = [s for s in self.spans if s.attributes.get("pypicloud.request_id") in ids]
+            if len(found) >= len(ids):
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"{len(found)} spans of {len(ids)} requests")
+
     def below(self, span: Span) -> set[str]:
         """The names of what is directly below a span, as far as it came."""
         return {one.name for one in self.spans if one.parent == span.id}
@@ -70,7 +80,9 @@ class Collector:
                         one.span_id.hex(),
                         one.parent_span_id.hex(),
                         {
-                            pair.key: pair.value.string_value or pair.value.int_value
+                            pair.key: pair.value.string_value
+                            or pair.value.int_value
+                            or pair.value.bool_value
                             for pair in one.attributes
                         },
                         one.status.code == 2,

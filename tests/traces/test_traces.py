@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import re
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app import config, errors
+from app.config import Settings
+from app.main import create_app
 from app.storage.memory import MemoryStorage
 from app.traces import opened
 from app.traces.options import TracesOptions
@@ -21,6 +28,7 @@ from tests.factories import form, make_wheel
 from tests.processes import PASSWORD, Running, running
 from tests.servers import upstream as upstreams
 from tests.servers.upstream import Listed, Upstream
+from tests.serving import serving_ready
 from tests.traces.collector import Collector, collecting
 
 ADMIN = ("admin", PASSWORD)
@@ -223,3 +231,88 @@ async def test_without_the_extra_the_start_says_what_to_install(
     with pytest.raises(errors.Misconfigured, match=r"pypicloud\[traces\]"):
         async with opened(TracesOptions(endpoint="http://127.0.0.1:4318")):
             pass
+
+
+def asked_again(client: httpx.Client, project: str) -> list[httpx.Response]:
+    """A page until it was at hand; every answer."""
+    return [client.get(f"/simple/{project}/", auth=ADMIN) for _ in range(5)]
+
+
+def test_answers_that_are_at_hand_are_traced(site: Traced) -> None:
+    """Each by its route, with its request's id, also when two come in one packet."""
+    assert publish(site, "traced-hot").status_code == 200
+    ids = {answer.headers["x-request-id"] for answer in asked_again(site.client, "traced-hot")}
+    spans = site.collector.of_requests(ids)
+    assert {span.name for span in spans} == {"GET /simple/{project}/"}
+    hot = [span for span in spans if "pypicloud.hot" in span.attributes]
+    assert len(hot) >= 3
+    assert hot[0].attributes == {
+        "http.request.method": "GET",
+        "http.route": "/simple/{project}/",
+        "http.response.status_code": 200,
+        "pypicloud.request_id": hot[0].attributes["pypicloud.request_id"],
+        "pypicloud.hot": 1,
+    }
+    assert {span.parent for span in hot} == {""}
+    assert len({span.trace for span in spans}) == len(spans)
+    with socket.create_connection(("127.0.0.1", site.service.port), timeout=30) as connected:
+        basic = base64.b64encode(":".join(ADMIN).encode()).decode()
+        head = (
+            f"GET /simple/traced-hot/ HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\n\r\n"
+        )
+        for packet in (head, head, head + head):
+            connected.sendall(packet.encode())
+            received = b""
+            while received.count(b"</html>") < packet.count("GET"):
+                received += connected.recv(65536)
+        ids = {found.decode() for found in re.findall(rb"x-request-id: ([0-9a-f]+)", received)}
+    assert len(ids) == 2
+    assert all("pypicloud.hot" in span.attributes for span in site.collector.of_requests(ids))
+
+
+def test_a_share_of_none_traces_nothing_at_hand_and_a_trusted_trace_goes_on(
+    tmp_path: Path,
+) -> None:
+    """A page at hand is no way around the share, nor around the proxy's trace."""
+    with (
+        collecting() as collector,
+        running(
+            tmp_path,
+            TRACES__ENDPOINT=collector.url,
+            TRACES__SAMPLE="0",
+            TRUSTED_PROXIES="127.0.0.1",
+        ) as service,
+        httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client,
+    ):
+        made = make_wheel("shared", "1.0")
+        sent = {"content": made}
+        client.post("/legacy/", data=form(made, "shared", "1.0"), files=sent, auth=ADMIN)
+        asked_again(client, "shared")
+        client.get("/simple/shared/", auth=ADMIN, headers={"traceparent": TRACEPARENT})
+        span = collector.named("GET /simple/{project}/")
+        assert (span.trace, span.parent) == (TRACE, PARENT)
+    assert [one for one in collector.spans if one.trace != TRACE] == []
+
+
+def test_plain_asgi_traces_what_is_at_hand_as_well(tmp_path: Path) -> None:
+    """Another server gives the same span."""
+    with collecting() as collector:
+        settings = Settings(
+            storage="memory:",
+            cache="memory:",
+            access=f"sqlite+aiosqlite:///{tmp_path}/access.db",
+            admin_password=SecretStr(PASSWORD),
+            spool=tmp_path / "spool",
+            traces=TracesOptions(endpoint=collector.url),
+        )
+        with (
+            serving_ready(create_app(settings), protocol=HttpToolsProtocol) as served,
+            httpx.Client(base_url=served.url, trust_env=False, timeout=60) as client,
+        ):
+            made = make_wheel("plain", "1.0")
+            sent = {"content": made}
+            client.post("/legacy/", data=form(made, "plain", "1.0"), files=sent, auth=ADMIN)
+            ids = {answer.headers["x-request-id"] for answer in asked_again(client, "plain")}
+        spans = collector.of_requests(ids)
+    assert {span.name for span in spans} == {"GET /simple/{project}/"}
+    assert sum("pypicloud.hot" in span.attributes for span in spans) >= 2

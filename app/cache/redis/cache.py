@@ -50,6 +50,7 @@ class RedisCache:
 
     def __init__(self, era: Era) -> None:
         self._era = era
+        self.pools = era.pools
         self._writer = Writer(era)
         self._finished = Unbroken()
         self._builds: Builds[_Begun] = Builds()

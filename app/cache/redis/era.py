@@ -38,6 +38,7 @@ class Era:
 
     def __init__(self, server: Server, prefix: str) -> None:
         self._server = server
+        self.pools = {"server": server.turns}
         self.keys = Keys(prefix=prefix, layout=LAYOUT, era="")
 
     async def open(self) -> None:

@@ -21,6 +21,7 @@ from redis.exceptions import (
 )
 
 from app import errors
+from app.turns import Turns
 
 Word: TypeAlias = "str | bytes | int"
 Client: TypeAlias = "Redis | RedisCluster"
@@ -71,7 +72,7 @@ class Server:
     def __init__(self, client: Client, *, timeout: float, connections: int) -> None:
         self._client = client
         self._timeout = timeout
-        self._turns = asyncio.Semaphore(connections)
+        self.turns = Turns(connections)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> list[Any]:
         """What a script returns. Raises errors.CacheUnavailable."""
@@ -109,5 +110,5 @@ class Server:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """A place among the questions under way, within the time that all of it may take."""
-        async with asyncio.timeout(2 * self._timeout + 1), self._turns:
+        async with asyncio.timeout(2 * self._timeout + 1), self.turns:
             yield

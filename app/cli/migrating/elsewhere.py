@@ -197,7 +197,8 @@ def _htpasswd(file: Path) -> Found:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise errors.Invalid(f"{file} cannot be read ({type(error).__name__}).") from error
+        why = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise errors.Invalid(f"{file} cannot be read: {why}") from error
     for line in lines:
         name, colon, hash = line.strip().partition(":")
         if not colon or name.startswith("#"):

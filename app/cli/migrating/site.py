@@ -103,7 +103,7 @@ def read(file: Path, environment: Mapping[str, str], known: frozenset[str]) -> S
         parser.read_string(file.read_text(encoding="utf-8"), str(file))
     except (OSError, UnicodeDecodeError) as unreadable:
         raise errors.Misconfigured(
-            f"{file} cannot be read ({type(unreadable).__name__})."
+            f"{file} cannot be read: {getattr(unreadable, 'strerror', None) or 'it is no UTF-8'}"
         ) from None
     except configparser.Error as wrong:
         line = getattr(wrong, "lineno", None) or next(
