@@ -7,16 +7,16 @@ keys, attributes and elements are passed over. What cannot be believed raises Va
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from html.parser import HTMLParser
 from typing import Annotated, TypeVar
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import msgspec
 
 from app.models import Status
+from app.simple import markup
 from app.simple.negotiate import Format
 
 _HASH_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "blake2b": 128, "sha1": 40, "md5": 32}
@@ -179,49 +179,13 @@ def _link_json(raw: bytes, base: str) -> Link:
     )
 
 
-@dataclass(slots=True)
-class _Document:
-    metas: dict[str, str] = field(default_factory=dict)
-    anchors: list[tuple[dict[str, str], str]] = field(default_factory=list)
-    base: str | None = None
-
-
-class _Reader(HTMLParser):
-    """Anchors with their text, and named metas."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.document = _Document()
-        self._attributes: dict[str, str] | None = None
-        self._text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        if tag == "meta" and "name" in attributes:
-            self.document.metas[attributes["name"].lower()] = attributes.get("content", "")
-        elif tag == "base" and "href" in attributes and self.document.base is None:
-            self.document.base = attributes["href"]
-        elif tag == "a":
-            self._attributes, self._text = attributes, []
-
-    def handle_data(self, data: str) -> None:
-        self._text.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "a" and self._attributes and "href" in self._attributes:
-            self.document.anchors.append((self._attributes, "".join(self._text).strip()))
-            self._attributes = None
-
-
-def _read(body: bytes) -> _Document:
-    reader = _Reader()
+def _read(body: bytes) -> markup.Document:
     try:
-        reader.feed(body.decode())
-        reader.close()
-    except (UnicodeDecodeError, AssertionError) as wrong:
+        document = markup.read(body.decode())
+    except UnicodeDecodeError as wrong:
         raise ValueError(f"not a page of the Simple API: {wrong}") from wrong
-    _check_version(reader.document.metas.get("pypi:repository-version", "1.0"))
-    return reader.document
+    _check_version(document.metas.get("pypi:repository-version", "1.0"))
+    return document
 
 
 def _project_html(body: bytes, url: str, take: _Take) -> Listing:
