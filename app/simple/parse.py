@@ -6,11 +6,12 @@ keys, attributes and elements are passed over. What cannot be believed raises Va
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import msgspec
@@ -19,6 +20,9 @@ from app.models import Status
 from app.simple import markup
 from app.simple.negotiate import Format
 
+LARGEST = 2**53
+"""Bytes of a file; of more no JSON reader is sure."""
+_WHOLE = re.compile(r"https?://[!-~]+\Z")
 _HASH_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "blake2b": 128, "sha1": 40, "md5": 32}
 
 _Shape = TypeVar("_Shape")
@@ -97,7 +101,7 @@ def root(body: bytes, format: Format) -> tuple[str, ...]:
 
 class _Meta(msgspec.Struct, rename="kebab"):
     api_version: str
-    last_serial: int | None = msgspec.field(default=None, name="_last-serial")
+    last_serial: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="_last-serial")
 
 
 class _Entry(msgspec.Struct):
@@ -120,9 +124,9 @@ class _FileEntry(msgspec.Struct, rename="kebab"):
     hashes: dict[str, str]
     requires_python: str | None = None
     core_metadata: bool | dict[str, str] | None = None
-    size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    size: Annotated[int, msgspec.Meta(ge=0, le=LARGEST)] | None = None
     upload_time: datetime | None = None
-    yanked: bool | str = False
+    yanked: bool | str | None = False
     provenance: str | None = None
 
 
@@ -130,8 +134,8 @@ class _Page(msgspec.Struct, rename="kebab"):
     meta: _Meta
     name: str
     files: list[msgspec.Raw]
-    versions: list[str] = []
-    project_status: _Marker = msgspec.field(default_factory=_Marker)
+    versions: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    project_status: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 def _decode(body: bytes, shape: type[_Shape]) -> _Shape:
@@ -144,14 +148,28 @@ def _decode(body: bytes, shape: type[_Shape]) -> _Shape:
 def _project_json(body: bytes, url: str, take: _Take) -> Listing:
     page = _decode(body, _Page)
     _check_version(page.meta.api_version)
+    marker = _aside(page.project_status, _Marker | str | None, take) or _Marker()
+    if isinstance(marker, str):
+        marker = _Marker(marker)
     return Listing(
         name=page.name,
         links=tuple(take(partial(_link_json, bytes(raw), url) for raw in page.files)),
-        versions=tuple(page.versions),
-        status=_status(page.project_status.status, take),
-        status_reason=page.project_status.reason,
-        serial=page.meta.last_serial,
+        versions=tuple(_aside(page.versions, list[str], take) or ()),
+        status=_status(marker.status, take),
+        status_reason=marker.reason,
+        serial=_aside(page.meta.last_serial, int | None, take),
     )
+
+
+def _aside(raw: msgspec.Raw, shape: Any, take: _Take) -> Any:
+    """What a page says beside its files; None where it does not, or not so that it can be read."""
+    said = bytes(raw)
+    try:
+        return _decode(said, shape) if said else None
+    except ValueError:
+        if take is _strictly:
+            raise
+        return None
 
 
 def _status(said: str, take: _Take) -> Status:
@@ -175,7 +193,7 @@ def _link_json(raw: bytes, base: str) -> Link:
         size=entry.size,
         upload_time=None if entry.upload_time is None else _utc(entry.upload_time),
         yanked=yanked if isinstance(yanked, str) and yanked else "" if yanked is True else None,
-        provenance=entry.provenance,
+        provenance=_provenance(entry.provenance),
     )
 
 
@@ -207,17 +225,25 @@ def _link_html(attributes: dict[str, str], base: str) -> Link:
     size, time = attributes.get("data-size"), attributes.get("data-upload-time")
     if size is not None and not (size.isascii() and size.isdecimal()):
         raise ValueError(f"data-size is no number of bytes: {size[:40]!r}")
+    length = None if size is None else int(size)
+    if length is not None and length > LARGEST:
+        raise ValueError(f"data-size is larger than any file: {length}")
     return Link(
         filename=filename,
         url=_file_url(base, href, filename),
         hashes=_hash_pair(fragment),
         requires_python=attributes.get("data-requires-python") or None,
         core_metadata=None if offered in (None, "false") else _hash_pair(offered),
-        size=None if size is None else int(size),
+        size=length,
         upload_time=None if time is None else _utc(datetime.fromisoformat(time)),
         yanked=attributes.get("data-yanked"),
-        provenance=attributes.get("data-provenance"),
+        provenance=_provenance(attributes.get("data-provenance")),
     )
+
+
+def _provenance(said: str | None) -> str | None:
+    """A whole URL (PEP 740); what is none offers nothing."""
+    return said if said and _WHOLE.match(said) else None
 
 
 def _file_url(base: str, reference: str, filename: str) -> str:

@@ -12,6 +12,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import NormalizedName
 
@@ -112,20 +113,31 @@ class Metadata:
             task.exception()  # raised to whoever waits
 
     async def _get(self, client: Client, name: NormalizedName, entry: Entry) -> bytes:
+        content = None
         if entry.core_metadata is not None:
             content = await self._theirs(client, entry)
-        elif entry.kind is Kind.WHEEL:
+        if content is None:
+            if entry.kind is not Kind.WHEEL:
+                raise errors.FileNotFound(name, f"{entry.filename}.metadata")
             content = await self._made(client, name, entry)
-        else:
-            raise errors.FileNotFound(name, f"{entry.filename}.metadata")
+        self._require(client, entry, content)
         return await self._shelf.keep_metadata(name, entry.filename, content)
 
-    async def _theirs(self, client: Client, entry: Entry) -> bytes:
-        async with client.get(f"{entry.url}.metadata", accept="*/*") as reply:
+    async def _theirs(self, client: Client, entry: Entry) -> bytes | None:
+        """What the upstream has; None where it has none of a wheel after all, as some mirrors."""
+        parts = urlsplit(entry.url)
+        url = urlunsplit(parts._replace(path=f"{parts.path}.metadata"))
+        async with client.get(url, accept="*/*") as reply:
+            if reply.status in (404, 410) and entry.kind is Kind.WHEEL:
+                return None
             if reply.status != 200:
                 raise errors.Unreachable(f"it answers {reply.status} for core metadata")
             content = await reply.body(limit=LARGEST)
         client.counts["bytes"] += len(content)
+        return content
+
+    def _require(self, client: Client, entry: Entry, content: bytes) -> None:
+        """That it is what the page says. Raises errors.Unreachable."""
         for kind, digest in (entry.core_metadata or {}).items():
             made = hashlib.new("blake2b512" if kind == "blake2b" else kind, content,
                                usedforsecurity=False)  # fmt: skip
@@ -135,7 +147,6 @@ class Metadata:
                     f"Upstream {client.name!r} sends other core metadata for "
                     f"{entry.filename!r} than its page says."
                 )
-        return content
 
     async def _made(self, client: Client, name: NormalizedName, entry: Entry) -> bytes:
         parts = None
