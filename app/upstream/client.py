@@ -165,7 +165,7 @@ class Client:
 
 def _is_at(to: Target, host: str) -> bool:
     if host == "*":
-        return not to.local
+        return to.public
     if host.startswith("*."):
         return to.authority.endswith(host[1:])
     return to.authority == host

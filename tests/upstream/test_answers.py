@@ -171,6 +171,11 @@ async def test_where_a_redirect_leads_says_nothing_of_the_upstream(
         ("*.example:8443", "https://a.example/f", False),
         ("*", "https://a.example:8443/f", True),
         ("*", "http://127.0.0.1:1/f", False),
+        ("*", "http://localhost:1/f", False),
+        ("*", "https://10.0.0.1/f", False),
+        ("*", "https://169.254.169.254/f", False),
+        ("*", "https://[fd00::1]/f", False),
+        ("*", "https://9.9.9.9/f", True),
     ],
 )
 def test_which_hosts_may_be_asked(host: str, url: str, permitted: bool) -> None:
