@@ -128,6 +128,8 @@ def merged(old: Record | None, new: Record, now: datetime) -> Record:
     changed = tuple(e.filename for e in before.values() if _differs(e, found.get(e.filename)))
     for filename in changed:
         found[filename] = _as_first_seen(before[filename], found[filename])
+    for filename in found.keys() & before.keys():
+        found[filename] = _no_older(before[filename], found[filename], now)
     missing = [entry for entry in old.entries if entry.filename not in found]
     since = None
     if missing:
@@ -169,6 +171,14 @@ def _agree(old: Mapping[str, str], new: Mapping[str, str], *, silent: bool) -> b
     """Whether digests are of the same; ``silent`` where there are no two to compare."""
     common = old.keys() & new.keys()
     return all(old[kind] == new[kind] for kind in common) if common else silent
+
+
+def _no_older(old: Entry, new: Entry, now: datetime) -> Entry:
+    """A file does not age over night: the time that was said first stays, unless it was to come."""
+    first, said = old.upload_time, new.upload_time
+    if first is None or said is None or not said < first <= now:
+        return new
+    return msgspec.structs.replace(new, upload_time=first)
 
 
 def _as_first_seen(old: Entry, new: Entry) -> Entry:

@@ -83,6 +83,20 @@ def test_core_metadata_that_changes_is_not_believed() -> None:
         assert (known.changed, known.entries[0].core_metadata) == ((), FIRST)
 
 
+def test_a_file_does_not_age_over_night() -> None:
+    """What is too new does not come of age by another time; a time that was to come is no time."""
+    new, old, later = NOW, NOW - timedelta(days=900), NOW + timedelta(days=900)
+    for first, then, believed in (
+        (new, old, new), (new, None, None), (None, old, old), (old, new, new), (later, old, old),
+    ):  # fmt: skip
+        known = after(said(file(upload_time=first)), said(file(upload_time=then)))
+        assert known.entries[0].upload_time == believed
+    gone = after(said(file(upload_time=new), file(2)), said(file(2)), said(file(2)))
+    back = after(gone, said(file(upload_time=old))).find("demo-1.0.tar.gz")
+    assert back is not None
+    assert back.upload_time == new
+
+
 def test_a_file_is_deleted_upstream_and_made_anew(
     upstream: Upstream, standing: Site, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
