@@ -22,6 +22,10 @@ from app.simple.negotiate import Format
 
 LARGEST = 2**53
 """Bytes of a file; of more no JSON reader is sure."""
+MOST = 100_000
+"""Files of a project: more are no project's, and cost what nobody would pay to look at them."""
+_SIGNS = {True: {b"{": 4, b"[": 4, b",": 40}, False: {b"<": 6}}
+"""What of JSON, or of HTML, takes time to read, and how many of them a file has at most."""
 _WHOLE = re.compile(r"https?://[!-~]+\Z")
 _HASH_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "blake2b": 128, "sha1": 40, "md5": 32}
 
@@ -86,6 +90,9 @@ def _strictly(makers: Iterable[Callable[[], Link]]) -> Iterator[Link]:
 
 
 def _project(body: bytes, format: Format, url: str, take: _Take) -> Listing:
+    signs = _SIGNS[format is Format.JSON]
+    if any(body.count(sign) > each * MOST for sign, each in signs.items()):
+        raise ValueError(f"a page of more than {MOST} files")
     read = _project_json if format is Format.JSON else _project_html
     return read(body, url, take)
 

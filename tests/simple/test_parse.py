@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -201,6 +202,37 @@ def test_what_stands_beside_the_files_takes_none_away(odd: dict[str, Any], statu
     """Whoever is tolerant reads on where that cannot be understood."""
     listing, dropped = parse.tolerant(page(entry(), **odd), Format.JSON, url=URL)
     assert (len(listing.links), dropped, listing.status) == (1, 0, status)
+
+
+@pytest.mark.parametrize(
+    ("begin", "part", "end", "format"),
+    [
+        (page()[:-2], b"{},", b"{}]}", Format.JSON),
+        (page()[:-2], b"[],", b"{}]}", Format.JSON),
+        (page()[:-2], b"1,", b"{}]}", Format.JSON),
+        (b"", b"<a href=x>", b"", Format.TEXT),
+        (b"", b"<a ", b">", Format.TEXT),
+    ],
+)
+def test_a_page_of_millions_is_none(begin: bytes, part: bytes, end: bytes, format: Format) -> None:
+    """It is refused before it is read: that would take minutes."""
+    body = begin + part * (2**26 // len(part)) + end
+    began = time.process_time()
+    with pytest.raises(ValueError, match="more than"):
+        parse.tolerant(body, format, url=URL)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("format", [Format.JSON, Format.HTML])
+def test_a_page_of_many_files_is_one(format: Format) -> None:
+    """As many as the largest projects have, with all that is said of them."""
+    name, digest = "holy_grail-1.0-py3-none-any.whl", {"sha256": "a" * 64}
+    said = entry(filename=name, url=f"/f/{name}", hashes=digest, yanked="a, b, c", size=1,
+                 **{"core-metadata": digest, "requires-python": ">=3.9,<4,!=3.10"})  # fmt: skip
+    line = f'<a href="/f/{name}#sha256={"a" * 64}" data-yanked="">{name}</a><br>\n'.encode()
+    body = page(*[said] * 20_000) if format is Format.JSON else line * 20_000
+    listing, dropped = parse.tolerant(body, format, url=URL)
+    assert (len(listing.links), dropped) == (20_000, 0)
 
 
 def test_times_are_brought_to_utc() -> None:
