@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -140,6 +142,34 @@ def test_core_metadata_that_an_upstream_only_offers_is_made(
     assert not right or answer.content == core_metadata(big)
     whole = [one for one in upstream.asked if one.path.endswith(".whl")]
     assert all("range" in one.headers for one in whole)
+
+
+@pytest.mark.parametrize(
+    ("folders", "right"),
+    [
+        (("{name}-1.0", "vendored-9.0"), True),
+        (("{NAME}-1.0",), True),
+        (("vendored-9.0",), False),
+        (("{name}-1.0", "{NAME}-1.0"), False),
+        (("{name}-1.0/{name}-1.0",), False),
+    ],
+)
+def test_core_metadata_is_that_of_the_project(
+    upstream: Upstream, standing: Site, name: str, folders: tuple[str, ...], right: bool
+) -> None:
+    """Whatever else lies in the wheel, and however its folder spells the name."""
+    name = f"{name}-part"
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for folder in folders:
+            place = folder.format(name=name, NAME=name.upper())
+            archive.writestr(f"{place}.dist-info/METADATA", f"Name: {place}\n")
+    made = upstream.has(
+        name, made=Made(f"{name.replace('-', '_')}-1.0-py3-none-any.whl", content.getvalue())
+    )
+    answer = standing.ask("GET", f"/files/{name}/{made.filename}.metadata")
+    assert answer.status_code == (200 if right else 503)
+    assert not right or answer.text.lower() == f"name: {name}-1.0\n"
 
 
 def test_core_metadata_of_a_url_with_a_query_is_beside_the_file(
