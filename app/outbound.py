@@ -31,6 +31,14 @@ _HEAD = 32 * 1024
 _CHUNK = 64 * 1024
 _TARGET = re.compile(r"/[!-~]*\Z|\Z")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z|[0-9A-Fa-f:.]+\Z")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_STRANGE = tuple(
+    map(
+        ipaddress.IPv6Network,
+        ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32", "fec0::/10"),
+    )
+)
+"""Addresses that routers turn into others, of whatever network, and local ones of old times."""
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -47,6 +55,14 @@ class Target:
     def local(self) -> bool:
         """Whether it names this machine."""
         return self.host in _LOCAL
+
+    @property
+    def public(self) -> bool:
+        """Whether it may be, by its name: an address that is not, or this machine, is not."""
+        try:
+            return ipaddress.ip_address(self.host).is_global
+        except ValueError:
+            return not self.local
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -179,12 +195,22 @@ class Outbound:
         )
 
     def _permits(self, address: Address, to: Target) -> bool:
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        address = _meant(address)
         if to.local:
             return address.is_loopback
-        public = address.is_global and not address.is_multicast
-        return public or any(address in network for network in self._networks)
+        strange = address.is_multicast or any(address in network for network in _STRANGE)
+        if address.is_global and not strange:
+            return True
+        return any(address in network for network in self._networks)
+
+
+def _meant(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for, where it does."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def request(method: str, to: Target, body: bytes, headers: Mapping[str, str]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import ssl
@@ -65,12 +66,31 @@ def test_a_url_in_its_parts() -> None:
         *("10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),
         *("[fd00::1]", "[fe80::1]", "[::ffff:10.0.0.1]", "[::ffff:127.0.0.1]", "224.0.0.1"),
         *("2130706433", "0x7f000001", "127.1", "[::]"),
+        *("[64:ff9b::a9fe:a9fe]", "[64:ff9b::7f00:1]", "[2002:7f00:1::1]", "[2002:a9fe:a9fe::1]"),
+        *("[::127.0.0.1]", "[::ffff:0:10.0.0.1]", "[64:ff9b:1::7f00:1]", "[fec0::1]", "[2001::1]"),
     ],
 )
 async def test_an_address_that_is_not_public_is_not_connected_to(host: str) -> None:
     """Cloud metadata, private networks, loopback in disguise: refused before any connection."""
     with pytest.raises(errors.Unreachable, match=r"not public|write it|gaierror"):
         await Outbound(timeout=1).get(f"https://{host}/")
+
+
+@pytest.mark.parametrize("host", ["[64:ff9b::909:909]", "[2002:909:909::1]", "9.9.9.9"])
+async def test_a_public_address_behind_a_translation_is_public(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Networks of IPv6 alone reach the others so."""
+    reached: list[str] = []
+
+    async def connect(host: str, *rest: object, **named: object) -> object:
+        reached.append(host)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    with pytest.raises(errors.Unreachable, match="ConnectionRefusedError"):
+        await Outbound(timeout=1).get(f"https://{host}/")
+    assert reached == [host.strip("[]")]
 
 
 @contextmanager

@@ -58,8 +58,8 @@ def line(file: Wanted, *, paths: bool) -> Line:
     """An upstream's file on a page of ours: its bytes and core metadata are asked of us."""
     entry = file.entry
     place = quote(entry.filename, safe="!")
-    if paths:
-        place = f"at/{file.client.name}/{file.path}"
+    if paths and (path := file.path) is not None:
+        place = f"at/{file.client.name}/{path}"
     offered = entry.core_metadata
     if offered is None and entry.kind is Kind.WHEEL:
         offered = {}  # made from the wheel when somebody asks

@@ -6,19 +6,27 @@ keys, attributes and elements are passed over. What cannot be believed raises Va
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from html.parser import HTMLParser
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import msgspec
 
 from app.models import Status
+from app.simple import markup
 from app.simple.negotiate import Format
 
+LARGEST = 2**53
+"""Bytes of a file; of more no JSON reader is sure."""
+MOST = 100_000
+"""Files of a project: more are no project's, and cost what nobody would pay to look at them."""
+_SIGNS = {True: {b"{": 4, b"[": 4, b",": 40}, False: {b"<": 6}}
+"""What of JSON, or of HTML, takes time to read, and how many of them a file has at most."""
+_WHOLE = re.compile(r"https?://[!-~]+\Z")
 _HASH_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "blake2b": 128, "sha1": 40, "md5": 32}
 
 _Shape = TypeVar("_Shape")
@@ -82,6 +90,9 @@ def _strictly(makers: Iterable[Callable[[], Link]]) -> Iterator[Link]:
 
 
 def _project(body: bytes, format: Format, url: str, take: _Take) -> Listing:
+    signs = _SIGNS[format is Format.JSON]
+    if any(body.count(sign) > each * MOST for sign, each in signs.items()):
+        raise ValueError(f"a page of more than {MOST} files")
     read = _project_json if format is Format.JSON else _project_html
     return read(body, url, take)
 
@@ -97,7 +108,7 @@ def root(body: bytes, format: Format) -> tuple[str, ...]:
 
 class _Meta(msgspec.Struct, rename="kebab"):
     api_version: str
-    last_serial: int | None = msgspec.field(default=None, name="_last-serial")
+    last_serial: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="_last-serial")
 
 
 class _Entry(msgspec.Struct):
@@ -120,9 +131,9 @@ class _FileEntry(msgspec.Struct, rename="kebab"):
     hashes: dict[str, str]
     requires_python: str | None = None
     core_metadata: bool | dict[str, str] | None = None
-    size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    size: Annotated[int, msgspec.Meta(ge=0, le=LARGEST)] | None = None
     upload_time: datetime | None = None
-    yanked: bool | str = False
+    yanked: bool | str | None = False
     provenance: str | None = None
 
 
@@ -130,8 +141,8 @@ class _Page(msgspec.Struct, rename="kebab"):
     meta: _Meta
     name: str
     files: list[msgspec.Raw]
-    versions: list[str] = []
-    project_status: _Marker = msgspec.field(default_factory=_Marker)
+    versions: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    project_status: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 def _decode(body: bytes, shape: type[_Shape]) -> _Shape:
@@ -144,14 +155,28 @@ def _decode(body: bytes, shape: type[_Shape]) -> _Shape:
 def _project_json(body: bytes, url: str, take: _Take) -> Listing:
     page = _decode(body, _Page)
     _check_version(page.meta.api_version)
+    marker = _aside(page.project_status, _Marker | str | None, take) or _Marker()
+    if isinstance(marker, str):
+        marker = _Marker(marker)
     return Listing(
         name=page.name,
         links=tuple(take(partial(_link_json, bytes(raw), url) for raw in page.files)),
-        versions=tuple(page.versions),
-        status=_status(page.project_status.status, take),
-        status_reason=page.project_status.reason,
-        serial=page.meta.last_serial,
+        versions=tuple(_aside(page.versions, list[str], take) or ()),
+        status=_status(marker.status, take),
+        status_reason=marker.reason,
+        serial=_aside(page.meta.last_serial, int | None, take),
     )
+
+
+def _aside(raw: msgspec.Raw, shape: Any, take: _Take) -> Any:
+    """What a page says beside its files; None where it does not, or not so that it can be read."""
+    said = bytes(raw)
+    try:
+        return _decode(said, shape) if said else None
+    except ValueError:
+        if take is _strictly:
+            raise
+        return None
 
 
 def _status(said: str, take: _Take) -> Status:
@@ -175,53 +200,17 @@ def _link_json(raw: bytes, base: str) -> Link:
         size=entry.size,
         upload_time=None if entry.upload_time is None else _utc(entry.upload_time),
         yanked=yanked if isinstance(yanked, str) and yanked else "" if yanked is True else None,
-        provenance=entry.provenance,
+        provenance=_provenance(entry.provenance),
     )
 
 
-@dataclass(slots=True)
-class _Document:
-    metas: dict[str, str] = field(default_factory=dict)
-    anchors: list[tuple[dict[str, str], str]] = field(default_factory=list)
-    base: str | None = None
-
-
-class _Reader(HTMLParser):
-    """Anchors with their text, and named metas."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.document = _Document()
-        self._attributes: dict[str, str] | None = None
-        self._text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        if tag == "meta" and "name" in attributes:
-            self.document.metas[attributes["name"].lower()] = attributes.get("content", "")
-        elif tag == "base" and "href" in attributes and self.document.base is None:
-            self.document.base = attributes["href"]
-        elif tag == "a":
-            self._attributes, self._text = attributes, []
-
-    def handle_data(self, data: str) -> None:
-        self._text.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "a" and self._attributes and "href" in self._attributes:
-            self.document.anchors.append((self._attributes, "".join(self._text).strip()))
-            self._attributes = None
-
-
-def _read(body: bytes) -> _Document:
-    reader = _Reader()
+def _read(body: bytes) -> markup.Document:
     try:
-        reader.feed(body.decode())
-        reader.close()
-    except (UnicodeDecodeError, AssertionError) as wrong:
+        document = markup.read(body.decode())
+    except UnicodeDecodeError as wrong:
         raise ValueError(f"not a page of the Simple API: {wrong}") from wrong
-    _check_version(reader.document.metas.get("pypi:repository-version", "1.0"))
-    return reader.document
+    _check_version(document.metas.get("pypi:repository-version", "1.0"))
+    return document
 
 
 def _project_html(body: bytes, url: str, take: _Take) -> Listing:
@@ -243,17 +232,25 @@ def _link_html(attributes: dict[str, str], base: str) -> Link:
     size, time = attributes.get("data-size"), attributes.get("data-upload-time")
     if size is not None and not (size.isascii() and size.isdecimal()):
         raise ValueError(f"data-size is no number of bytes: {size[:40]!r}")
+    length = None if size is None else int(size)
+    if length is not None and length > LARGEST:
+        raise ValueError(f"data-size is larger than any file: {length}")
     return Link(
         filename=filename,
         url=_file_url(base, href, filename),
         hashes=_hash_pair(fragment),
         requires_python=attributes.get("data-requires-python") or None,
         core_metadata=None if offered in (None, "false") else _hash_pair(offered),
-        size=None if size is None else int(size),
+        size=length,
         upload_time=None if time is None else _utc(datetime.fromisoformat(time)),
         yanked=attributes.get("data-yanked"),
-        provenance=attributes.get("data-provenance"),
+        provenance=_provenance(attributes.get("data-provenance")),
     )
+
+
+def _provenance(said: str | None) -> str | None:
+    """A whole URL (PEP 740); what is none offers nothing."""
+    return said if said and _WHOLE.match(said) else None
 
 
 def _file_url(base: str, reference: str, filename: str) -> str:

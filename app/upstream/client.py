@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin
 
 from app import errors
 from app.outbound import Outbound, Target, target
@@ -31,6 +31,10 @@ COUNTS = (
 REDIRECTS = 3
 _MOVED = (301, 302, 303, 307, 308)
 _UNWELL = (429, 500, 502, 503, 504)
+
+
+class Astray(errors.Unreachable):
+    """It leads to where nobody goes: that says nothing of how it is."""
 
 
 class Client:
@@ -114,7 +118,7 @@ class Client:
         except errors.Unreachable as failed:
             self.counts["failed"] += 1
             # What it says of one project or file is no sign that it is not well.
-            if reply is None or reply.broken:
+            if not isinstance(failed, Astray) and (reply is None or reply.broken):
                 self.breaker.failed()
             if span is not None:
                 span.end("error", type(failed).__name__)
@@ -130,9 +134,9 @@ class Client:
             try:
                 to = target(url, plain=self.options.plain)
             except ValueError as wrong:
-                raise errors.Unreachable(f"it leads to what may not be asked: {wrong}") from None
+                raise Astray(f"it leads to what may not be asked: {wrong}") from None
             if not self._permits(to):
-                raise errors.Unreachable(f"it leads to {to.authority}, which is none of its hosts")
+                raise Astray(f"it leads to {to.authority}, which is none of its hosts")
             async with wire.asked(
                 self._connections,
                 to,
@@ -144,8 +148,8 @@ class Client:
                     reply.url = url
                     yield reply
                     return
-                url = urljoin(url, reply.headers.get("location", ""))
-        raise errors.Unreachable(f"it redirects more than {REDIRECTS} times")
+                url = urldefrag(urljoin(url, reply.headers.get("location", ""))).url
+        raise Astray(f"it redirects more than {REDIRECTS} times")
 
     def _credentials(self, to: Target) -> dict[str, str]:
         if to.origin != self._origin:
@@ -161,7 +165,7 @@ class Client:
 
 def _is_at(to: Target, host: str) -> bool:
     if host == "*":
-        return not to.local
+        return to.public
     if host.startswith("*."):
-        return to.host.endswith(host[1:])
+        return to.authority.endswith(host[1:])
     return to.authority == host

@@ -47,7 +47,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``absent``: it has no such project. ``fresh_for`` is in seconds. ``missing_since``: since
     when files of an earlier page are missing that are still listed here; ``changed``: files
-    whose hash is no more that of the page on which they first stood, which is kept here.
+    whose hash is no more that of the page on which they first stood, which is kept here;
+    ``gone``: files that were listed once, and what they were then, should they come back.
     """
 
     v: int
@@ -64,6 +65,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dropped: int = 0
     missing_since: datetime | None = None
     changed: tuple[str, ...] = ()
+    gone: tuple[Entry, ...] = ()
 
     def age(self, now: datetime) -> float:
         """Seconds since it was asked; a clock that was set back makes it old."""

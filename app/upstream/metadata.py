@@ -12,10 +12,12 @@ import io
 import zipfile
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import NormalizedName
 
-from app import errors
+from app import errors, names
 from app.models import Kind
 from app.storage.base import Storage
 from app.upstream.client import Client
@@ -29,6 +31,7 @@ TAIL = 32 * 1024
 RANGES = 6
 LARGEST_RANGE = 16 * 2**20
 LARGEST = 8 * 2**20
+INFO = ".dist-info/METADATA"
 
 
 _More = Callable[[int, int], Awaitable[bytes]]
@@ -112,20 +115,31 @@ class Metadata:
             task.exception()  # raised to whoever waits
 
     async def _get(self, client: Client, name: NormalizedName, entry: Entry) -> bytes:
+        content = None
         if entry.core_metadata is not None:
             content = await self._theirs(client, entry)
-        elif entry.kind is Kind.WHEEL:
+        if content is None:
+            if entry.kind is not Kind.WHEEL:
+                raise errors.FileNotFound(name, f"{entry.filename}.metadata")
             content = await self._made(client, name, entry)
-        else:
-            raise errors.FileNotFound(name, f"{entry.filename}.metadata")
+        self._require(client, entry, content)
         return await self._shelf.keep_metadata(name, entry.filename, content)
 
-    async def _theirs(self, client: Client, entry: Entry) -> bytes:
-        async with client.get(f"{entry.url}.metadata", accept="*/*") as reply:
+    async def _theirs(self, client: Client, entry: Entry) -> bytes | None:
+        """What the upstream has; None where it has none of a wheel after all, as some mirrors."""
+        parts = urlsplit(entry.url)
+        url = urlunsplit(parts._replace(path=f"{parts.path}.metadata"))
+        async with client.get(url, accept="*/*") as reply:
+            if reply.status in (404, 410) and entry.kind is Kind.WHEEL:
+                return None
             if reply.status != 200:
                 raise errors.Unreachable(f"it answers {reply.status} for core metadata")
             content = await reply.body(limit=LARGEST)
         client.counts["bytes"] += len(content)
+        return content
+
+    def _require(self, client: Client, entry: Entry, content: bytes) -> None:
+        """That it is what the page says. Raises errors.Unreachable."""
         for kind, digest in (entry.core_metadata or {}).items():
             made = hashlib.new("blake2b512" if kind == "blake2b" else kind, content,
                                usedforsecurity=False)  # fmt: skip
@@ -135,7 +149,6 @@ class Metadata:
                     f"Upstream {client.name!r} sends other core metadata for "
                     f"{entry.filename!r} than its page says."
                 )
-        return content
 
     async def _made(self, client: Client, name: NormalizedName, entry: Entry) -> bytes:
         parts = None
@@ -145,13 +158,17 @@ class Metadata:
             kept = await self._fetches.whole(Wanted(client=client, name=name, entry=entry))
             parts = Parts(kept.size)
             # The wheel is here now: the same reading, from the storage.
-            return await self._read(parts, lambda start, end: self._stored(kept.blob, start, end))
-        return await self._read(parts, lambda start, end: self._range(client, entry, start, end))
+            return await self._read(
+                name, parts, lambda start, end: self._stored(kept.blob, start, end)
+            )
+        return await self._read(
+            name, parts, lambda start, end: self._range(client, entry, start, end)
+        )
 
-    async def _read(self, parts: Parts, more: _More) -> bytes:
+    async def _read(self, name: NormalizedName, parts: Parts, more: _More) -> bytes:
         for _ in range(RANGES):
             try:
-                return await asyncio.to_thread(extracted, parts)
+                return await asyncio.to_thread(extracted, parts, name)
             except Missing as missing:
                 end = min(parts.size, max(missing.end, missing.start + TAIL))
                 if end - missing.start > LARGEST_RANGE:
@@ -184,15 +201,16 @@ class Metadata:
         return content
 
 
-def extracted(parts: Parts) -> bytes:
-    """METADATA of a wheel. Raises Missing, and errors.Unreachable for what is no wheel."""
+def extracted(parts: Parts, name: NormalizedName) -> bytes:
+    """METADATA of a project's wheel. Raises Missing, and errors.Unreachable for what is none."""
     try:
         with zipfile.ZipFile(parts) as archive:
             found = [
                 member
                 for member in archive.infolist()
                 if member.filename.count("/") == 1
-                and member.filename.endswith(".dist-info/METADATA")
+                and member.filename.endswith(INFO)
+                and _is_of(member.filename.removesuffix(INFO), name)
             ]
             if len(found) != 1 or found[0].file_size > LARGEST:
                 raise errors.Unreachable("The wheel has not one METADATA.")
@@ -201,6 +219,13 @@ def extracted(parts: Parts) -> bytes:
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError,
             ValueError, OSError) as wrong:  # fmt: skip
         raise errors.Unreachable(f"The wheel cannot be read: {wrong}") from None
+
+
+def _is_of(folder: str, name: NormalizedName) -> bool:
+    """Whether a wheel of the project has its description there; others may be in it too."""
+    with suppress(errors.InvalidName):
+        return names.normalize(folder.rpartition("-")[0]) == name
+    return False
 
 
 def _size(content_range: str, entry: Entry) -> int:

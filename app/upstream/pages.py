@@ -20,6 +20,8 @@ from app.upstream.entries import Entry, Record
 ACCEPT = ", ".join((Format.JSON, f"{Format.HTML};q=0.2", f"{Format.TEXT};q=0.01"))
 CONFIRMED = timedelta(seconds=60)
 """For so long files that are gone from a page must be gone before that is believed."""
+GONE = 10_000
+"""Files of a project that are remembered though they are no longer listed: the last ones."""
 LONGEST = 86_400.0
 _MAX_AGE = re.compile(r"(?:\A|[,\s])max-age=(\d{1,10})", re.IGNORECASE)
 _TYPES = {
@@ -116,15 +118,18 @@ def merged(old: Record | None, new: Record, now: datetime) -> Record:
     """The new page in the light of the old one.
 
     Where a file has another hash now, its first one stays. Files that are missing, as after a
-    restored backup, stay until they were missing for a while.
+    restored backup, stay until they were missing for a while; one that comes back later is
+    what it was before, or has changed.
     """
     if old is None:
         return new
     found = {entry.filename: entry for entry in new.entries}
-    changed = tuple(e.filename for e in old.entries if _differs(e, found.get(e.filename)))
-    before = {entry.filename: entry for entry in old.entries}
+    before = {entry.filename: entry for entry in (*old.gone, *old.entries)}
+    changed = tuple(e.filename for e in before.values() if _differs(e, found.get(e.filename)))
     for filename in changed:
         found[filename] = _as_first_seen(before[filename], found[filename])
+    for filename in found.keys() & before.keys():
+        found[filename] = _no_older(before[filename], found[filename], now)
     missing = [entry for entry in old.entries if entry.filename not in found]
     since = None
     if missing:
@@ -149,15 +154,31 @@ def merged(old: Record | None, new: Record, now: datetime) -> Record:
         dropped=new.dropped,
         missing_since=since,
         changed=changed,
+        gone=tuple(e for e in before.values() if e.filename not in found and e.hashes)[-GONE:],
     )
 
 
 def _differs(old: Entry, new: Entry | None) -> bool:
-    """Whether nothing says that these are the same bytes."""
+    """Whether nothing says that these are the same bytes, or their core metadata is another."""
     if new is None or not old.hashes:
         return False
-    common = old.hashes.keys() & new.hashes.keys()
-    return not common or any(old.hashes[kind] != new.hashes[kind] for kind in common)
+    return not _agree(old.hashes, new.hashes, silent=False) or not _agree(
+        old.core_metadata or {}, new.core_metadata or {}, silent=True
+    )
+
+
+def _agree(old: Mapping[str, str], new: Mapping[str, str], *, silent: bool) -> bool:
+    """Whether digests are of the same; ``silent`` where there are no two to compare."""
+    common = old.keys() & new.keys()
+    return all(old[kind] == new[kind] for kind in common) if common else silent
+
+
+def _no_older(old: Entry, new: Entry, now: datetime) -> Entry:
+    """A file does not age over night: the time that was said first stays, unless it was to come."""
+    first, said = old.upload_time, new.upload_time
+    if first is None or said is None or not said < first <= now:
+        return new
+    return msgspec.structs.replace(new, upload_time=first)
 
 
 def _as_first_seen(old: Entry, new: Entry) -> Entry:

@@ -72,6 +72,11 @@ class FileRules:
             return Refusal("quarantine", f"{found.text!r} is in quarantine")
         if found := _first(self.deny, name, entry):
             return Refusal("deny", f"{found.text!r} is denied")
+        if entry.sha256 is None:
+            for rule, specs in (("quarantine", self.quarantine), ("deny", self.deny)):
+                if found := next((spec for spec in specs if spec.sha256), None):
+                    why = f"its upstream does not say whether it is {found.text!r}"
+                    return Refusal(rule, why)
         if self.allow and not _first(self.allow, name, entry):
             return Refusal("allow", "it is not on the list of what is allowed")
         if entry.kind is not Kind.WHEEL and (found := _first(self.only_wheels, name, entry)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import zlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -18,6 +19,12 @@ from app.upstream.connections import Connection, Connections
 HEAD = 64 * 1024
 """Bytes of an answer's head."""
 _CHUNK = 256 * 1024
+LEAST = 1024
+"""Bytes of a body that must come while its reader waits once, or its end."""
+TURNS = 5
+"""So many times what is waited for one piece may be spent on what is read in one."""
+MEMBERS = 32
+"""Of one gzip."""
 
 
 class Reply:
@@ -27,7 +34,7 @@ class Reply:
         self._reader, self._host, self._idle = reader, host, idle
         self._parser = httptools.HttpResponseParser(self)
         self._ready: deque[bytes] = deque()
-        self._begun = self._complete = False
+        self._begun = self._complete = self._interim = False
         self._messages = 0
         self._keeps = False
         self.broken = False
@@ -41,13 +48,17 @@ class Reply:
         self._messages += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """For httptools."""
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        """For httptools; what comes behind the body is no part of the head."""
+        if not self._begun:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """For httptools."""
-        self._begun = True
+        """For httptools; what is said before the answer (1xx) is passed over."""
         self.status = self._parser.get_status_code()
+        self._interim = self.status < 200
+        self._begun = not self._interim
+        if self._interim:
+            self.headers.clear()
 
     def on_body(self, chunk: bytes) -> None:
         """For httptools."""
@@ -55,6 +66,9 @@ class Reply:
 
     def on_message_complete(self) -> None:
         """For httptools, which knows only now."""
+        if self._interim:
+            self._messages -= 1
+            return
         self._complete, self._keeps = True, self._parser.should_keep_alive()
 
     async def begin(self) -> None:
@@ -84,21 +98,30 @@ class Reply:
         return int(said) if said.isascii() and said.isdecimal() else None
 
     async def chunks(self, *, limit: int) -> AsyncGenerator[bytes]:
-        """The body; errors.Unreachable where it is longer than ``limit`` or breaks off."""
+        """The body; errors.Unreachable where it is longer than ``limit``, breaks off or drips."""
         total, self.broken = 0, True
+        since, around, left = LEAST, 0, self._idle
         with translated(self._host):
             while True:
                 while self._ready:
                     chunk = self._ready.popleft()
                     total += len(chunk)
+                    since, around = since + len(chunk), 0
                     if total > limit:
                         raise errors.Unreachable(f"{self._host} sends more than {limit} bytes")
                     yield chunk
                 if self._complete:
                     self.broken = False
                     return
-                async with asyncio.timeout(self._idle):
+                if since >= LEAST:
+                    since, left = 0, self._idle
+                began = time.monotonic()
+                async with asyncio.timeout(left):
                     received = await self._reader.read(_CHUNK)
+                left -= time.monotonic() - began
+                around += len(received)
+                if around > HEAD + _CHUNK:
+                    raise errors.Unreachable(f"{self._host} sends much, and nothing of a body")
                 if not received:
                     if "content-length" in self.headers or "transfer-encoding" in self.headers:
                         raise errors.Unreachable(f"{self._host} broke off its answer")
@@ -109,7 +132,9 @@ class Reply:
     async def body(self, *, limit: int) -> bytes:
         """All of it, unpacked; ``limit`` bounds what was sent and what comes of it."""
         coding = self.headers.get("content-encoding", "identity").strip().lower()
-        packed = b"".join([chunk async for chunk in self.chunks(limit=limit)])
+        with translated(self._host):
+            async with asyncio.timeout(TURNS * self._idle):
+                packed = b"".join([chunk async for chunk in self.chunks(limit=limit)])
         if coding in ("identity", ""):
             return packed
         if coding not in ("gzip", "x-gzip"):
@@ -117,16 +142,21 @@ class Reply:
         return await asyncio.to_thread(self._unpacked, packed, limit)
 
     def _unpacked(self, packed: bytes, limit: int) -> bytes:
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            plain = inflater.decompress(packed, limit + 1)
-        except zlib.error:
-            raise errors.Unreachable(f"{self._host} sends what is no gzip") from None
-        if len(plain) > limit:
-            raise errors.Unreachable(f"{self._host} sends more than {limit} bytes")
-        if not inflater.eof:
-            raise errors.Unreachable(f"{self._host} broke off its answer")
-        return plain
+        plain, rest = bytearray(), packed
+        for _ in range(MEMBERS):
+            inflater = zlib.decompressobj(wbits=31)
+            try:
+                plain += inflater.decompress(rest, limit + 1 - len(plain))
+            except zlib.error:
+                raise errors.Unreachable(f"{self._host} sends what is no gzip") from None
+            if len(plain) > limit:
+                raise errors.Unreachable(f"{self._host} sends more than {limit} bytes")
+            if not inflater.eof:
+                raise errors.Unreachable(f"{self._host} broke off its answer")
+            rest = inflater.unused_data.lstrip(b"\0")
+            if not rest:
+                return bytes(plain)
+        raise errors.Unreachable(f"{self._host} sends a gzip in too many pieces")
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,8 +89,10 @@ def test_nulls_and_falsehoods_mean_absent() -> None:
         "requires-python": None, "core-metadata": False, "yanked": "", "size": None,
         "upload-time": None, "provenance": None, "hashes": {"blake2b_256": "zz"},
     })  # fmt: skip
-    (link,) = parse.project(page(said), Format.JSON, url=URL).links
-    assert (link.requires_python, link.core_metadata, link.yanked, link.size) == (None,) * 4
+    for no in ("", None, False):
+        said["yanked"] = no
+        (link,) = parse.project(page(said), Format.JSON, url=URL).links
+        assert (link.requires_python, link.core_metadata, link.yanked, link.size) == (None,) * 4
     assert link.hashes == {}
 
 
@@ -129,6 +132,13 @@ def test_old_html_is_understood() -> None:
         page(entry(hashes={"sha256": "g" * 64})),
         page(entry(size=-1)),
         page(entry(size="1")),
+        page(entry(size=2**60)),
+        page(entry(size=10**30)),
+        page(versions=[1]),
+        page(versions={}),
+        page(meta={"api-version": "1.0", "_last-serial": "9"}),
+        page(**{"project-status": 5}),
+        page(**{"project-status": {"status": None}}),
         page(entry(hashes=None)),
         page(entry(**{"upload-time": "2026-01-01T00:00:00"})),
         page(entry(**{"upload-time": "yesterday"})),
@@ -152,6 +162,8 @@ def test_json_that_cannot_be_believed(body: bytes) -> None:
         b'<meta name="pypi:project-status" content="unheard-of">',
         b'<a href="javascript:alert(1)">x-1.0.tar.gz</a>',
         b'<a href="x-1.0.tar.gz" data-size="many">x-1.0.tar.gz</a>',
+        b'<a href="x-1.0.tar.gz" data-size="9999999999999999999999">x-1.0.tar.gz</a>',
+        b'<a href="x-1.0.tar.gz" data-size="' + b"9" * 5000 + b'">x-1.0.tar.gz</a>',
         b'<a href="x-1.0.tar.gz" data-upload-time="2026-01-01T00:00:00">x-1.0.tar.gz</a>',
         b'<a href="x-1.0.tar.gz#sha256=short">x-1.0.tar.gz</a>',
     ],
@@ -160,6 +172,67 @@ def test_html_that_cannot_be_believed(body: bytes) -> None:
     """Such a page is refused whole."""
     with pytest.raises(ValueError, match=r"."):
         parse.project(body, Format.TEXT, url=URL)
+
+
+@pytest.mark.parametrize("said", ["", "javascript:alert(1)", "/here", "https://x.example/\r\n<b>"])
+def test_provenance_that_is_nowhere_is_none(said: str) -> None:
+    """It is a whole URL, in both forms."""
+    (link,) = parse.project(page(entry(provenance=said)), Format.JSON, url=URL).links
+    assert link.provenance is None
+    body = f'<a href="x-1.0.tar.gz" data-provenance="{said}">x-1.0.tar.gz</a>'.encode()
+    (link,) = parse.project(body, Format.HTML, url=URL).links
+    assert link.provenance is None
+
+
+@pytest.mark.parametrize(
+    ("odd", "status"),
+    [
+        ({"versions": None}, "active"),
+        ({"versions": [1, 2]}, "active"),
+        ({"meta": {"api-version": "1.99", "_last-serial": "9"}}, "active"),
+        ({"meta": {"api-version": "1.0", "_last-serial": 10**40}}, "active"),
+        ({"project-status": None}, "active"),
+        ({"project-status": 5}, "active"),
+        ({"project-status": {"status": "unheard-of", "reason": "x"}}, "active"),
+        ({"project-status": {"status": "quarantined", "reason": "x"}}, "quarantined"),
+        ({"project-status": "quarantined"}, "quarantined"),
+    ],
+)
+def test_what_stands_beside_the_files_takes_none_away(odd: dict[str, Any], status: str) -> None:
+    """Whoever is tolerant reads on where that cannot be understood."""
+    listing, dropped = parse.tolerant(page(entry(), **odd), Format.JSON, url=URL)
+    assert (len(listing.links), dropped, listing.status) == (1, 0, status)
+
+
+@pytest.mark.parametrize(
+    ("begin", "part", "end", "format"),
+    [
+        (page()[:-2], b"{},", b"{}]}", Format.JSON),
+        (page()[:-2], b"[],", b"{}]}", Format.JSON),
+        (page()[:-2], b"1,", b"{}]}", Format.JSON),
+        (b"", b"<a href=x>", b"", Format.TEXT),
+        (b"", b"<a ", b">", Format.TEXT),
+    ],
+)
+def test_a_page_of_millions_is_none(begin: bytes, part: bytes, end: bytes, format: Format) -> None:
+    """It is refused before it is read: that would take minutes."""
+    body = begin + part * (2**26 // len(part)) + end
+    began = time.process_time()
+    with pytest.raises(ValueError, match="more than"):
+        parse.tolerant(body, format, url=URL)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("format", [Format.JSON, Format.HTML])
+def test_a_page_of_many_files_is_one(format: Format) -> None:
+    """As many as the largest projects have, with all that is said of them."""
+    name, digest = "holy_grail-1.0-py3-none-any.whl", {"sha256": "a" * 64}
+    said = entry(filename=name, url=f"/f/{name}", hashes=digest, yanked="a, b, c", size=1,
+                 **{"core-metadata": digest, "requires-python": ">=3.9,<4,!=3.10"})  # fmt: skip
+    line = f'<a href="/f/{name}#sha256={"a" * 64}" data-yanked="">{name}</a><br>\n'.encode()
+    body = page(*[said] * 20_000) if format is Format.JSON else line * 20_000
+    listing, dropped = parse.tolerant(body, format, url=URL)
+    assert (len(listing.links), dropped) == (20_000, 0)
 
 
 def test_times_are_brought_to_utc() -> None:

@@ -34,7 +34,17 @@ TABLE: dict[tuple[bool, bool, bool | None, str], tuple[int, int, int, int]] = {
     (True, True, False, "anonymous"): (HERE, HERE, HERE, HERE),
     (True, True, True, "user"): (HERE, HERE, HERE, HERE),
 }
-MODES = (("none", False), ("redirect", False), ("cache", False), ("cache", True))
+MODES = {
+    ("none", False): 0,
+    ("none", True): 0,
+    ("redirect", False): 1,
+    ("redirect", True): 1,
+    ("cache", False): 2,
+    ("cache", True): 3,
+    ("mirror", False): 2,
+    ("mirror", True): 3,
+}
+"""Which column says what a policy does, with everything shown or not."""
 
 
 @pytest.fixture(scope="module", params=MODES, ids=lambda mode: f"{mode[0]}-{mode[1]}")
@@ -60,7 +70,7 @@ def mode(
             for name in ("reader", "fetcher", "stranger"):
                 made.user(name)
             sites[kind] = made
-        yield MODES.index((policy, always)), upstream, sites
+        yield MODES[policy, always], upstream, sites
 
 
 @pytest.mark.parametrize("row", TABLE, ids=str)

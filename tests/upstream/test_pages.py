@@ -299,6 +299,30 @@ def test_urls_may_end_in_the_path_that_the_upstream_has(upstream: Upstream, star
     assert site.ask("GET", "/files/mine/at/upstream/x/mine-9.0.tar.gz").status_code == 404
 
 
+def test_paths_that_nobody_may_ask_us_for_are_not_written(upstream: Upstream, start: Start) -> None:
+    """Whatever path a file has there, the URL on our page is good."""
+    site = start(upstream_paths=True)
+    held: dict[str, bytes] = {}
+    upstream.fault = lambda asked, sent: Sent(body=held[asked.path]) if asked.path in held else sent
+    folders = {
+        "a/b.c_d~e/1.0+x": True, "a%20b/%7Ec": True, "a,b=c:d@e": True, "x/%2B%40%3Av": True,
+        "a%2Fb": False, "a%5Cb": False, "a\\b": False, "a;b": False, "a%3Bb": False,
+        "a//b": False, "%2Ea": False, "a%00b": False, "a%zz": False, "a%C3%A9": False,
+        "a\"<b>": False, "x" * 5000: False,
+    }  # fmt: skip
+    for number, (folder, written) in enumerate(folders.items()):
+        name = f"demo{number}"
+        made = make_wheel(name, "1.0")
+        held[f"/{folder}/{made.filename}"] = made.content
+        upstream.has(name, made=made, url=f"/{folder}/{made.filename}")
+        (file,) = listed(site, name).values()
+        path = file["url"].removeprefix("../..")
+        assert ("/at/" in path) is written, folder
+        answer = site.ask("GET", path)
+        assert (answer.status_code, answer.content) == (200, made.content), folder
+        assert site.ask("GET", f"{path}.metadata").status_code == 200, folder
+
+
 def test_the_json_api_describes_projects_of_upstreams(
     upstream: Upstream, standing: Site, name: str
 ) -> None:
