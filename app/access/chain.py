@@ -8,6 +8,7 @@ that takes them.
 from __future__ import annotations
 
 import logging
+from collections import ChainMap
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -38,10 +39,8 @@ async def connect(
         members: list[Access] = []
         together: dict[str, Any] = {"strangers": True, "decoys": {}} if len(urls) > 1 else {}
         for url in urls:
-            chosen = dict(options(url)) | together
-            members.append(
-                await stack.enter_async_context(plugins.backend("access", url)(url, chosen))
-            )
+            opened = plugins.backend("access", url)(url, dict(options(url)) | together)
+            members.append(await stack.enter_async_context(opened))
         yield members[0] if len(members) == 1 else chained(members)
 
 
@@ -57,9 +56,7 @@ class Chain:
     def __init__(self, members: Sequence[Access]) -> None:
         self._members = members
         self.origin = " and ".join(origin(member) for member in members)
-        self.pools = {
-            name: pool for member in members for name, pool in getattr(member, "pools", {}).items()
-        }
+        self.pools = ChainMap(*(getattr(member, "pools", {}) for member in members))
         if keeping := [member for member in members if hasattr(member, "ledger")]:
             self.ledger: Any = cast(Any, keeping[0]).ledger
 

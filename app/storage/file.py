@@ -126,7 +126,7 @@ class FileStorage:
         """Whether a whole file stands for its bytes now, by a name of its own."""
         if size < WORTH_TAKING or not isinstance(content, WholeFile):
             return False
-        return await self._run(put.take, content.path)
+        return await self._run(put.take, content.source)
 
     async def _written(self, put: staged.Staged, content: AsyncIterator[bytes]) -> list[bytes]:
         """All but the last chunks are written; those are left."""

@@ -69,11 +69,14 @@ class Temporary:
         mine = os.fstat(self.file.fd)
         return (mine.st_dev, mine.st_ino) == (found.st_dev, found.st_ino)
 
-    def become(self, source: Path) -> None:
+    def become(self, source: Path | int) -> None:
         """Be another file of this file system, with the rights that a new one has."""
         mode = stat.S_IMODE(os.fstat(self.file.fd).st_mode)
         second = f"{self.path}.whole"
-        os.link(source, second, dst_dir_fd=self._root.fd, follow_symlinks=False)
+        if isinstance(source, int):  # one that never had a name: open(2), O_TMPFILE
+            os.link(f"/proc/self/fd/{source}", second, dst_dir_fd=self._root.fd)
+        else:
+            os.link(source, second, dst_dir_fd=self._root.fd, follow_symlinks=False)
         try:
             file = Descriptor(os.open(second, _READ, dir_fd=self._root.fd))
             os.fchmod(file.fd, mode)
@@ -117,7 +120,7 @@ class Staged:
         with self._lock:
             self._write(chunks)
 
-    def take(self, source: Path) -> bool:
+    def take(self, source: Path | int) -> bool:
         """Have a whole file for all of the bytes, where it can be had without copying."""
         with self._lock:
             temporary = self._open()

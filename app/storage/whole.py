@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,14 +14,15 @@ CHUNK = 1 << 20
 class WholeFile:
     """The bytes of a complete file, as an asynchronous iterator; to be closed.
 
-    Nobody writes to the file any more, and the size and sha256 that the put names were taken
-    of the bytes that went into it. So a storage on the same file system may make it its own by
-    a second name instead of copying it; the first one is removed by whoever made the file.
+    It is named by its path, or by a descriptor for as long as that is open. Nobody writes to
+    the file any more, and the size and sha256 that the put names were taken of the bytes that
+    went into it. So a storage on the same file system may make it its own by a name of its own
+    instead of copying it; a former name is removed by whoever made the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._chunks = _chunks(path)
+    def __init__(self, source: Path | int) -> None:
+        self.source = source
+        self._chunks = _read(source) if isinstance(source, int) else _chunks(source)
 
     def __aiter__(self) -> WholeFile:
         return self
@@ -42,6 +44,13 @@ async def _chunks(path: Path) -> AsyncGenerator[bytes]:
             chunk = await asyncio.to_thread(file.read, CHUNK) if len(chunk) == CHUNK else b""
     finally:
         file.close()
+
+
+async def _read(descriptor: int) -> AsyncGenerator[bytes]:
+    at = 0
+    while chunk := await asyncio.to_thread(os.pread, descriptor, CHUNK, at):
+        yield chunk
+        at += len(chunk)
 
 
 def _opened(path: Path) -> tuple[BinaryIO, bytes]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
 from app import errors
+from app.storage.whole import WholeFile
 from app.unbroken import Unbroken
 from app.upstream.kept import Digest, Kept, Shelf, digests
 from app.upstream.spools import Spool, Writing
@@ -88,6 +89,17 @@ class Fetch:
                     raise self.failure
                 else:
                     await self._news.wait()
+        finally:
+            self._readers -= 1
+            await self._close_if_done()
+
+    @asynccontextmanager
+    async def whole(self) -> AsyncGenerator[WholeFile]:
+        """All of it once it was verified, while the block runs."""
+        self._readers += 1
+        try:
+            async with aclosing(self._spool.whole()) as content:
+                yield content
         finally:
             self._readers -= 1
             await self._close_if_done()
@@ -267,11 +279,11 @@ class Fetches:
             logger.warning("%s was not fetched: %s", wanted.entry.filename, fetch.failure)
             return
         wanted.client.counts["fetched"] += 1
-        async with aclosing(fetch.read()) as chunks:
+        async with fetch.whole() as content:
             await self._shelf.keep(
                 wanted.name,
                 wanted.entry.filename,
-                chunks,
+                content,
                 upstream=wanted.client.name,
                 size=fetch.size or 0,
                 sha256=fetch.sha256,

@@ -11,10 +11,12 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from app import errors
+from app.storage.whole import WholeFile
 from app.unbroken import Unbroken
 from app.upstream.kept import Digest
 
@@ -72,6 +74,12 @@ class Spool:
             return chunk[at - start : at - start + length]
         return await self._used(lambda file: os.pread(file, length, at))
 
+    def whole(self) -> WholeFile:
+        """All of it, to be kept, while somebody is known to read. Nothing more is written."""
+        if self._file is None or self._closed:
+            raise errors.Unreachable("The file is no longer at hand; ask again.")
+        return WholeFile(self._file)
+
     async def close(self) -> None:
         """Nobody reads any more."""
         self._closed = True
@@ -111,7 +119,9 @@ class Spool:
 
 
 def _made(folder: Path) -> int:
-    """A file without a name, by its descriptor."""
+    """A file without a name, by its descriptor; one that may get a name, where there are such."""
+    with suppress(AttributeError, OSError):  # Linux alone, and not on every file system
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         return os.dup(file.fileno())
 

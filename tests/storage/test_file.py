@@ -249,6 +249,22 @@ async def test_a_large_file_is_taken_over(
     assert names(folder / ".tmp") == []
 
 
+@pytest.mark.parametrize("size", [WORTH_TAKING, WORTH_TAKING - 1])
+async def test_a_file_without_a_name_gets_one(
+    storage: FileStorage, folder: Path, tmp_path: Path, size: int
+) -> None:
+    """Where it is large enough; another one is copied. Either stays when its opener closes it."""
+    descriptor = os.open(tmp_path, os.O_TMPFILE | os.O_RDWR, 0o600)
+    try:
+        os.write(descriptor, b"x" * size)
+        await put_file(storage, descriptor)
+        assert os.fstat(descriptor).st_nlink == (size >= WORTH_TAKING)
+    finally:
+        os.close(descriptor)
+    assert await content(storage, "a/b") == b"x" * size
+    assert names(folder / ".tmp") == []
+
+
 async def test_a_file_of_another_file_system_is_copied(storage: FileStorage) -> None:
     """The spool may lie elsewhere."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
@@ -269,9 +285,10 @@ async def test_a_link_is_not_taken_over(storage: FileStorage, folder: Path, tmp_
     assert kept.stat().st_ino != real.stat().st_ino
 
 
-async def put_file(storage: FileStorage, source: Path) -> None:
+async def put_file(storage: FileStorage, source: Path | int) -> None:
     """Put a whole file to ``a/b``."""
-    whole = source.read_bytes()
+    path = Path(f"/proc/self/fd/{source}") if isinstance(source, int) else source
+    whole = path.read_bytes()
     sha256 = hashlib.sha256(whole).hexdigest()
     async with aclosing(WholeFile(source)) as chunks:
         await storage.put("a/b", chunks, size=len(whole), sha256=sha256)
