@@ -12,15 +12,17 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app import errors, plugins
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 CONNECT_TIMEOUT = 5.0
 """Seconds until a connection must stand."""
@@ -58,6 +60,8 @@ def engine(
     With ``autocommit`` a statement is a single round trip, and no transaction. Raises
     errors.Misconfigured for a URL that cannot work.
     """
+    from sqlalchemy.ext.asyncio import create_async_engine  # 8 MB, and not for SQLite
+
     url, arguments = dialect.arguments(url.set(drivername=dialect.driver), timeout)
     try:
         made = create_async_engine(
