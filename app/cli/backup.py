@@ -28,7 +28,7 @@ from app.access import exchange
 from app.access.base import editable
 from app.access.ledger import Ledger, Publisher, Token
 from app.cli import opening, people
-from app.cli.showing import plain, spinner
+from app.cli.showing import Json, plain, spinner
 from app.index import blobs
 from app.index.adopting_names import is_ours
 from app.index.journal import ROOT as JOURNAL
@@ -47,7 +47,6 @@ LONGEST = 64 * 2**20
 """Bytes of one member."""
 _PRIVATE, _NEW = 0o600, os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile)
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def backup(

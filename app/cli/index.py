@@ -10,14 +10,13 @@ from typing import Annotated
 import typer
 
 from app.cli import opening
-from app.cli.showing import spinner
+from app.cli.showing import Json, spinner
 from app.index.adopting_glance import told
 from app.index.check import Checked, Finding
 from app.index.progress import Progress
 
 TOLD = 100
 """Findings that stand in the audit trail, of however many."""
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def reindex(as_json: Json = False) -> None:

@@ -14,12 +14,11 @@ from rich.filesize import decimal
 
 from app import errors
 from app.cli import opening
-from app.cli.showing import table
+from app.cli.showing import Json, table
 from app.index import Index
 from app.index.collect import Collected
 from app.models import FileState
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 MONTH = timedelta(days=30)
 LARGEST = 10
 
