@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from app import errors, names
 from app.cli.client import Client, Refused
 from app.cli.showing import Done, plain
 
+_SEPARATORS = re.compile(r"[-_.]+")
 Shown = Mapping[str, Any]
 """A file as the API shows it."""
 
@@ -88,8 +90,7 @@ def is_file_of(name: NormalizedName, what: str) -> bool:
     """Whether something deleted is meant by its filename, and not by a version."""
     if names.parse_version(what) is not None:
         return False
-    first = what[: len(name) + 1].lower().replace("_", "-").replace(".", "-")
-    return first == f"{name}-"
+    return _SEPARATORS.sub("-", what).lower().startswith(f"{name}-")
 
 
 def yanked(name: NormalizedName, files: Sequence[Shown], undo: bool) -> Done:

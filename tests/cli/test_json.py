@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import typer.main
+from packaging.utils import NormalizedName
 from passlib import hash as others
 from pydantic import BaseModel
 
+from app.cli.asking import is_file_of
 from app.cli.main import app
 from app.routes.access_schemas import Invited, UserLine
 from app.routes.publishers import PublisherLine
@@ -223,6 +225,23 @@ def test_a_running_index_is_told_of_alike(index: Site, desk: Desk, what: str | N
         assert files[0] == files[1]
         for file in by_url["files"]:
             is_as_the_api_says(file, FileDetail)
+
+
+@pytest.mark.parametrize(
+    ("project", "what", "file"),
+    [
+        ("my-thing", "my_thing-1.0-py3-none-any.whl", True),
+        ("my-thing", "My__Thing-1.0.tar.gz", True),
+        ("my-thing", "1.0", False),
+        ("my-thing", "1.0-dev-r1", False),
+        ("1", "1-1", False),
+        ("1", "1-1.tar.gz", True),
+        ("1", "1.0+a.zip", False),
+    ],
+)
+def test_filenames_and_versions_are_told_apart(project: str, what: str, file: bool) -> None:
+    """Also of what is deleted, and so in no list: a filename begins with the project's name."""
+    assert is_file_of(NormalizedName(project), what) is file
 
 
 def test_no_command_is_without_json() -> None:
