@@ -152,6 +152,12 @@ class Project:
         wanted = canonical_version(version)
         return tuple(f for f in self.published if canonical_version(f.version) == wanted)
 
+    @property
+    def restorable(self) -> tuple[File, ...]:
+        """The deleted files whose bytes are kept, by name."""
+        kept = (f for f in self.files if self._current(f) and f.state is FileState.DELETED)
+        return () if self.deleted else tuple(sorted(kept, key=lambda f: f.filename))
+
     @cached_property
     def _published_by_name(self) -> Mapping[str, File]:
         return {file.filename: file for file in self.published}

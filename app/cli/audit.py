@@ -14,6 +14,7 @@ from app import errors
 from app.access import trail
 from app.access.ledger import Entry
 from app.cli import opening, showing
+from app.cli.showing import Done, Json, tell
 
 commands = typer.Typer(
     name="audit", no_args_is_help=True, help="The audit trail: verify, export, list."
@@ -33,6 +34,7 @@ def verify(
             "--known", metavar="NUMBER:HEAD", help="An entry noted before, which must be there."
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """See whether every entry is there, and says what it said when it was written.
 
@@ -41,11 +43,15 @@ def verify(
     """
     with opening.one_line_errors():
         verdict, met = asyncio.run(_verify(file, known))
-    if verdict.flaw is not None:
-        opening.fail(f"The trail is not whole: {verdict.flaw}.")
-    if known is not None and not met:
-        opening.fail(f"The trail is not whole: entry {known.partition(':')[0]} is not that one.")
-    typer.echo(f"{verdict.entries} entries, whole. {verdict.entries}:{verdict.head}")
+    flaw = verdict.flaw
+    if flaw is None and known is not None and not met:
+        flaw = f"entry {known.partition(':')[0]} is not that one"
+    if flaw is None or as_json:
+        line = f"{verdict.entries} entries, whole. {verdict.entries}:{verdict.head}"
+        facts = {"entries": verdict.entries, "head": verdict.head, "flaw": flaw}
+        tell(Done(line, None, facts), as_json)
+    if flaw is not None:
+        opening.fail(f"The trail is not whole: {flaw}.")
 
 
 @commands.command()

@@ -28,7 +28,8 @@ from app.access import exchange
 from app.access.base import editable
 from app.access.ledger import Ledger, Publisher, Token
 from app.cli import opening, people
-from app.cli.showing import plain, spinner
+from app.cli.index import brought_up
+from app.cli.showing import Json, plain, spinner
 from app.index import blobs
 from app.index.adopting_names import is_ours
 from app.index.journal import ROOT as JOURNAL
@@ -47,7 +48,6 @@ LONGEST = 64 * 2**20
 """Bytes of one member."""
 _PRIVATE, _NEW = 0o600, os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile)
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def backup(
@@ -173,7 +173,7 @@ async def _restored(file: Path, dry_run: bool) -> tuple[Counter[str], list[str]]
         differing = await _bring_records(storage, members, counts, dry_run)
     if not dry_run:
         async with opening.open_index() as index:
-            await index.reindex()
+            await brought_up(index)
     text = members.get(PEOPLE)
     if text is not None:
         lines = await people.brought(
@@ -190,15 +190,19 @@ async def _bring_records(
     storage: Storage, members: Mapping[str, bytes], counts: Counter[str], dry_run: bool
 ) -> list[str]:
     differing = []
-    for name, content in members.items():
-        key = name.removeprefix(STORED)
-        if key == name or not key.startswith(KEPT) or not is_ours(key):
-            continue
-        if await storage.head(key) is None:
-            if dry_run or await storage.create(key, content):
-                counts["records"] += 1
-        elif not key.startswith(NOTES) and await read(storage, key, limit=LONGEST) != content:
-            differing.append(key)
+    stored = {
+        name.removeprefix(STORED): text for name, text in members.items() if name.startswith(STORED)
+    }
+    wanted = {key: text for key, text in stored.items() if key.startswith(KEPT) and is_ours(key)}
+    with spinner() as shown:
+        task = shown.add_task("Comparing")
+        for number, (key, content) in enumerate(wanted.items(), 1):
+            shown.update(task, description=f"{number} of {len(wanted)} records")
+            if await storage.head(key) is None:
+                if dry_run or await storage.create(key, content):
+                    counts["records"] += 1
+            elif not key.startswith(NOTES) and await read(storage, key, limit=LONGEST) != content:
+                differing.append(key)
     return differing
 
 

@@ -37,8 +37,8 @@ def copy(
 ) -> None:
     """Copy everything in one storage into another, the journal last, each hash verified.
 
-    It may run beside the service, be interrupted and run again: it goes on, and copies what came
-    since. Ends with 1 when something is damaged, or different there.
+    FROM is only listed and read. It may run beside the service, be interrupted and run again: it
+    goes on, and copies what came since. Ends with 1 when something is damaged, or different there.
     """
     with opening.one_line_errors():
         counts, wrong = asyncio.run(_copy(source, target, source_config, deep))
@@ -68,7 +68,7 @@ async def _copy(
     if here.storage == there.storage and source_config is None:
         raise errors.Invalid("FROM and TO are the same storage.")
     await asyncio.to_thread(make_spool, settings.spool)
-    async with opening.open_storage(here) as old, opening.open_storage(there) as new:
+    async with opening.open_source(here) as old, opening.open_storage(there) as new:
         return await copied(Copy(old, new, settings.spool, deep=deep))
 
 

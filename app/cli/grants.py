@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from app.access import granting
 from app.access.base import Grants
 from app.access.principals import principal as principal_of
 from app.cli import opening, showing
+from app.cli.showing import Done, Json, tell
 from app.models import Permission
 
 commands = typer.Typer(name="grant", no_args_is_help=True, help="Grants: list, set, delete.")
@@ -42,20 +43,23 @@ def set_grant(
     project: Project,
     principal: Principal,
     permissions: Annotated[list[Permission], typer.Argument(help="What they are to have.")],
+    as_json: Json = False,
 ) -> None:
     """Set what somebody has on a project; one that is not there yet will begin with it."""
     with opening.one_line_errors():
-        there = asyncio.run(_set(project, principal, frozenset(permissions)))
+        there, facts = asyncio.run(_set(project, principal, frozenset(permissions)))
     when = "" if there else ", once it is there"
-    typer.echo(f"{principal} has {', '.join(sorted(permissions))} on {project}{when}.")
+    line = f"{principal} has {', '.join(sorted(permissions))} on {project}{when}."
+    tell(Done(line, "grant.set", facts), as_json)
 
 
 @commands.command()
-def delete(project: Project, principal: Principal) -> None:
+def delete(project: Project, principal: Principal, as_json: Json = False) -> None:
     """Take away all that was granted to somebody on a project."""
     with opening.one_line_errors():
-        asyncio.run(_set(project, principal, frozenset()))
-    typer.echo(f"{principal} has nothing on {project} but by default.")
+        _, facts = asyncio.run(_set(project, principal, frozenset()))
+    line = f"{principal} has nothing on {project} but by default."
+    tell(Done(line, "grant.delete", facts), as_json)
 
 
 async def _grants(project: str) -> Grants:
@@ -64,8 +68,10 @@ async def _grants(project: str) -> Grants:
         return await access.grants(name, await index.generation(name))
 
 
-async def _set(project: str, principal: str, permissions: frozenset[Permission]) -> bool:
-    """Whether the project is there."""
+async def _set(
+    project: str, principal: str, permissions: frozenset[Permission]
+) -> tuple[bool, dict[str, Any]]:
+    """Whether the project is there, and what was granted."""
     name, who = names.normalize(project), principal_of(principal)
     async with opening.open_access() as access, opening.open_built_index() as index:
         if not await index.ready():
@@ -81,4 +87,5 @@ async def _set(project: str, principal: str, permissions: frozenset[Permission])
             before={"permissions": sorted(before)},
             after={"permissions": sorted(permissions)},
         )
-    return generation is not None
+    facts = {"project": name, "principal": who, "permissions": sorted(permissions)}
+    return generation is not None, facts

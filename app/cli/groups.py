@@ -12,6 +12,7 @@ import typer
 from app import errors
 from app.access.base import origin
 from app.cli import opening, showing
+from app.cli.showing import Done, Json, tell
 from app.cli.users import edit
 
 commands = typer.Typer(name="group", no_args_is_help=True, help="Groups: add, join, leave, delete.")
@@ -36,31 +37,38 @@ def list_groups(
 
 
 @commands.command()
-def add(name: Name) -> None:
+def add(name: Name, as_json: Json = False) -> None:
     """Add a group without members."""
-    edit("group.create", name, lambda access: access.add_group(name))
-    typer.echo(f"Added group {name.lower()}.")
+    action = "group.create"
+    edit(action, name, lambda access: access.add_group(name))
+    tell(Done(f"Added group {name.lower()}.", action, {"name": name.lower()}), as_json)
 
 
 @commands.command()
-def join(name: Name, user: User) -> None:
+def join(name: Name, user: User, as_json: Json = False) -> None:
     """Put a user into a group."""
-    edit("group.member.add", name, lambda access: access.set_member(name, user, True))
-    typer.echo(f"{user.lower()} is in group {name.lower()}.")
+    _set_member(name, user, True, as_json)
 
 
 @commands.command()
-def leave(name: Name, user: User) -> None:
+def leave(name: Name, user: User, as_json: Json = False) -> None:
     """Take a user out of a group."""
-    edit("group.member.remove", name, lambda access: access.set_member(name, user, False))
-    typer.echo(f"{user.lower()} is not in group {name.lower()}.")
+    _set_member(name, user, False, as_json)
 
 
 @commands.command()
-def delete(name: Name) -> None:
+def delete(name: Name, as_json: Json = False) -> None:
     """Delete a group, and all that was granted to it."""
-    edit("group.delete", name, lambda access: access.delete_group(name))
-    typer.echo(f"Deleted group {name.lower()}.")
+    action = "group.delete"
+    edit(action, name, lambda access: access.delete_group(name))
+    tell(Done(f"Deleted group {name.lower()}.", action, {"name": name.lower()}), as_json)
+
+
+def _set_member(name: str, user: str, member: bool, as_json: bool) -> None:
+    action = "group.member.add" if member else "group.member.remove"
+    edit(action, name, lambda access: access.set_member(name, user, member))
+    line = f"{user.lower()} is {'' if member else 'not '}in group {name.lower()}."
+    tell(Done(line, action, {"name": name.lower(), "member": user.lower()}), as_json)
 
 
 async def _groups() -> Mapping[str, frozenset[str]]:

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from app.cli import opening
-from app.cli.showing import spinner
+from app.cli.showing import Json, spinner
+from app.index import Index
 from app.index.adopting_glance import told
 from app.index.check import Checked, Finding
 from app.index.progress import Progress
 
 TOLD = 100
 """Findings that stand in the audit trail, of however many."""
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def reindex(as_json: Json = False) -> None:
@@ -71,15 +71,19 @@ def check(
 async def _reindex() -> tuple[Progress, str | None]:
     """How it ended, and a key that a reindex passes over though a file could be made of it."""
     async with opening.open_index() as index:
-        with spinner() as shown:
-            task = shown.add_task("Reading the journal")
+        return await brought_up(index), await index.unadopted()
 
-            def report(progress: Progress) -> None:
-                so_far = f"{progress.files} files of {progress.projects} projects"
-                shown.update(task, description=f"{so_far}, by {progress.holder}")
 
-            done = await index.reindex(report, by=opening.operator())
-            return done, await index.unadopted()
+async def brought_up(index: Index) -> Progress:
+    """Reindex, and show how far that has come."""
+    with spinner() as shown:
+        task = shown.add_task("Reading the journal")
+
+        def report(progress: Progress) -> None:
+            so_far = f"{progress.files} files of {progress.projects} projects"
+            shown.update(task, description=f"{so_far}, by {progress.holder}")
+
+        return await index.reindex(report, by=opening.operator())
 
 
 async def compared(deep: bool) -> tuple[list[Finding], Checked]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -14,12 +15,11 @@ from rich.filesize import decimal
 
 from app import errors
 from app.cli import opening
-from app.cli.showing import table
+from app.cli.showing import Json, spinner, table
 from app.index import Index
 from app.index.collect import Collected
-from app.models import FileState
+from app.models import FileState, Project
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 MONTH = timedelta(days=30)
 LARGEST = 10
 
@@ -73,7 +73,13 @@ def gc(
 
 async def _gc(apply: bool) -> Collected:
     async with opening.open_built_index() as index:
-        return await index.collect(trial=not apply)
+        with spinner() as shown:
+            task = shown.add_task("Reading the journal")
+
+            def looked(projects: int, keys: int) -> None:
+                shown.update(task, description=f"{projects} projects, {keys} keys of bytes")
+
+            return await index.collect(trial=not apply, looked=looked)
 
 
 async def _stats() -> dict[str, Any]:
@@ -88,11 +94,7 @@ async def _counted(index: Index) -> dict[str, Any]:
     kinds: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     since = datetime.now(UTC) - MONTH
-    for line in (await index.listing()).projects:
-        try:
-            project = await index.project(line.name)
-        except errors.ProjectNotFound:  # it went meanwhile
-            continue
+    async for project in _projects(index):
         counts["projects"] += 1
         counts["releases"] += len({file.version for file in project.published})
         for file in project.files:
@@ -105,10 +107,23 @@ async def _counted(index: Index) -> dict[str, Any]:
             counts["yanked"] += file.yanked is not None
             counts["recent"] += file.upload_time >= since
             kinds[file.kind.value] += 1
-            sizes[line.name] += file.size
+            sizes[project.name] += file.size
     names = ("projects", "releases", "files", "size", "yanked", "recent", "deleted", "deleted_size")
     return {
         **{name: counts[name] for name in names},
         "kinds": dict(sorted(kinds.items())),
         "largest": dict(sizes.most_common(LARGEST)),
     }
+
+
+async def _projects(index: Index) -> AsyncIterator[Project]:
+    """All that there are, one after the other, with how far that has come."""
+    every = (await index.listing()).projects
+    with spinner() as shown:
+        task = shown.add_task("Counting")
+        for number, line in enumerate(every, 1):
+            shown.update(task, description=f"{number} of {len(every)} projects")
+            try:
+                yield await index.project(line.name)
+            except errors.ProjectNotFound:  # it went meanwhile
+                continue

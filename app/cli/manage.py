@@ -7,22 +7,25 @@ of the service does it by its settings, whether or not the service runs. Both ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
 
 import typer
 from packaging.utils import NormalizedName
 
-from app import errors, names
+from app import config, errors, names
 from app.cli import asking, client, opening
-from app.cli.showing import plain
+from app.cli.showing import Done, Json, tell
 from app.index import Index
-from app.models import File
+from app.index.manage import to_restore
+from app.models import File, FileState
+from app.routes.schemas import FileDetail
 
 Project = Annotated[str, typer.Argument(help="The project's name, in any spelling.")]
 What = Annotated[str, typer.Argument(help="A version, or a filename.")]
 Anything = Annotated[str | None, typer.Argument(help="A version or filename; none: the project.")]
-Act = Callable[[Index, NormalizedName], Awaitable[str]]
+Act = Callable[[Index, NormalizedName], Awaitable[Done]]
 Url = Annotated[
     str, typer.Option("--url", help="A running index, https://…; none: by the settings, directly.")
 ]
@@ -38,20 +41,21 @@ def yank(
     undo: Annotated[bool, typer.Option("--undo", help="Take the yank back.")] = False,
     url: Url = "",
     username: User = "",
+    as_json: Json = False,
 ) -> None:
     """Yank a release or a file: installers take it only where it is pinned (PEP 592)."""
 
-    async def act(index: Index, name: NormalizedName) -> str:
+    async def act(index: Index, name: NormalizedName) -> Done:
         files = await _files(index, name, what)
         if undo:
-            await index.unyank(files, opening.operator())
+            changed = await index.unyank(files, opening.operator())
             await _note("file.unyank", files)
-            return f"{_named(files)} no longer yanked."
-        await index.yank(files, reason, opening.operator())
-        await _note("file.yank", files, reason)
-        return f"{_named(files)} yanked."
+        else:
+            changed = await index.yank(files, reason, opening.operator())
+            await _note("file.yank", files, reason)
+        return asking.yanked(name, _shown(changed), undo)
 
-    _run(project, act, url, username, lambda it: it.yank(what, reason, undo))
+    _run(project, act, url, username, lambda it: it.yank(what, reason, undo), as_json)
 
 
 def delete(
@@ -60,55 +64,68 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     url: Url = "",
     username: User = "",
+    as_json: Json = False,
 ) -> None:
     """Delete a project, a release or a file. Filenames stay taken for ever."""
 
-    async def act(index: Index, name: NormalizedName) -> str:
+    async def act(index: Index, name: NormalizedName) -> Done:
         if what is None:
             files = list((await index.project(name)).published)
             _confirm(f"Delete project {name} and its {len(files)} files?", yes)
             await index.delete_project(name, opening.operator())
             await opening.note("project.delete", f"project:{name}")
-            return f"Deleted project {name}."
+            gone = [replace(file, state=FileState.DELETED) for file in files]
+            return asking.whole("project.delete", name, _shown(gone))
         files = await _files(index, name, what)
-        _confirm(f"Delete {_named(files)}?", yes)
+        _confirm(f"Delete {asking.named(_shown(files))}?", yes)
+        gone = []
         for file in files:
-            await index.delete(file, opening.operator())
-        await _note("file.delete", files)
-        return f"Deleted {_named(files)}."
+            gone.append(await index.delete(file, opening.operator()))
+            await _note("file.delete", [file])
+        return asking.deleted(name, _shown(gone))
 
-    def asked(it: asking.Asking) -> str:
+    def asked(it: asking.Asking) -> Done:
         return it.delete(what, lambda question: _confirm(question, yes))
 
-    _run(project, act, url, username, asked)
+    _run(project, act, url, username, asked, as_json)
 
 
 def restore(
     project: Project,
-    filename: Annotated[
-        str | None, typer.Argument(help="A file, by its whole name; none: the project.")
-    ] = None,
+    what: Anything = None,
     url: Url = "",
     username: User = "",
+    as_json: Json = False,
 ) -> None:
-    """Bring back what was deleted, as long as its bytes are kept."""
+    """Bring back a project, a release or a file that was deleted, while its bytes are kept."""
 
-    async def act(index: Index, name: NormalizedName) -> str:
-        if filename is None:
-            await index.restore_project(name, opening.operator())
+    async def act(index: Index, name: NormalizedName) -> Done:
+        if what is None:
+            whole = await index.restore_project(name, opening.operator())
             await opening.note("project.restore", f"project:{name}")
-            return f"Restored project {name}."
-        await index.restore(name, filename, opening.operator())
-        await opening.note("file.restore", f"file:{name}/{filename}")
-        return f"Restored {filename}."
+            return asking.whole("project.restore", name, _shown(whole.published))
+        if asking.is_file_of(name, what):
+            wanted = [what]
+        else:
+            wanted = [one.filename for one in to_restore(await index.present(name), what)]
+        files = []
+        for filename in wanted:
+            files.append(await index.restore(name, filename, opening.operator()))
+            await _note("file.restore", files[-1:])
+        return asking.restored(name, _shown(files))
 
-    _run(project, act, url, username, lambda it: it.restore(filename))
+    _run(project, act, url, username, lambda it: it.restore(what), as_json)
 
 
 def _run(
-    project: str, act: Act, url: str, username: str, asked: Callable[[asking.Asking], str]
+    project: str,
+    act: Act,
+    url: str,
+    username: str,
+    asked: Callable[[asking.Asking], Done],
+    as_json: bool,
 ) -> None:
-    async def run(name: NormalizedName) -> str:
+    async def run(name: NormalizedName) -> Done:
         async with opening.open_index() as index:
             if not await index.ready():
                 raise errors.Misconfigured("The cache is not built; run 'pypicloud reindex' first.")
@@ -116,12 +133,13 @@ def _run(
 
     with opening.one_line_errors():
         name = names.normalize(project)
-        if url:
-            typer.echo(plain(asked(asking.Asking(client.opened(url, username), name))))
-            return
-        if username:
+        if username and not url:
             raise errors.Invalid("--username is for an index that --url names.")
-        typer.echo(asyncio.run(run(name)))
+        if url:
+            done = asked(asking.Asking(client.opened(url, username), name))
+        else:
+            done = asyncio.run(run(name))
+    tell(done, as_json)
 
 
 async def _files(index: Index, name: NormalizedName, what: str) -> list[File]:
@@ -140,10 +158,14 @@ async def _note(action: str, files: list[File], reason: str | None = None) -> No
         await opening.note(action, f"file:{file.project}/{file.filename}", after=after)
 
 
-def _named(files: list[File]) -> str:
-    return ", ".join(file.filename for file in files)
+def _shown(files: Sequence[File]) -> list[dict[str, Any]]:
+    """The files as the API shows them."""
+    settings = config.load()
+    base = settings.public_url or settings.root_path
+    return [FileDetail.of(file, base).model_dump(mode="json") for file in files]
 
 
 def _confirm(question: str, yes: bool) -> None:
-    if not yes and not typer.confirm(question):
+    """Asked on standard error; what was done stands on the other."""
+    if not yes and not typer.confirm(question, err=True):
         raise typer.Abort

@@ -25,6 +25,7 @@ from app.cache.base import Cache
 from app.index import Index
 from app.models import Actor, Change
 from app.outbound import Outbound
+from app.storage import probe
 from app.storage.base import Storage
 from app.upload import attestations
 from app.upstream.opening import upstreams
@@ -81,6 +82,15 @@ def open_storage(settings: config.Settings) -> AbstractAsyncContextManager[Stora
     opened: AbstractAsyncContextManager[Storage] = connect(
         settings.storage, settings.storage_options
     )
+    return opened
+
+
+def open_source(settings: config.Settings) -> AbstractAsyncContextManager[Storage]:
+    """The same where it is only read: credentials that may not write are enough for ours."""
+    url, options = settings.storage, settings.storage_options
+    if url.partition(":")[0] in plugins.OURS["storage"]:
+        options = probe.for_reading(options)
+    opened: AbstractAsyncContextManager[Storage] = plugins.backend("storage", url)(url, options)
     return opened
 
 

@@ -20,6 +20,7 @@ from app.access.granting import bind_those_that_came
 from app.access.hashes import is_hash
 from app.access.people import differences, normalized
 from app.cli import opening
+from app.cli.showing import Done, Json, tell
 from app.index import Index
 
 commands = typer.Typer(
@@ -59,6 +60,7 @@ def import_people(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Bring in what an export of ours or of PyPICloud 1 holds: all of it, or nothing.
 
@@ -67,22 +69,24 @@ def import_people(
     """
     with opening.one_line_errors():
         lines = asyncio.run(_imported(_read(file), dry_run))
-    for line in lines:
-        typer.echo(line)
     what = "would change" if dry_run else "changed"
-    typer.echo(f"{len(lines)} {'thing' if len(lines) == 1 else 'things'} {what}.")
+    last = f"{len(lines)} {'thing' if len(lines) == 1 else 'things'} {what}."
+    action = None if dry_run else "config.import"
+    tell(Done("\n".join([*lines, last]), action, {"lines": lines, "dry_run": dry_run}), as_json)
 
 
 @commands.command()
 def registration(
     state: Annotated[str, typer.Argument(help="open, closed, or nothing to ask.")] = "",
+    as_json: Json = False,
 ) -> None:
     """Let anybody register, and wait for approval; or nobody without a token."""
     if state not in ("", "open", "closed"):
         opening.fail("Registration is open or closed.", code=2)
     with opening.one_line_errors():
         now = asyncio.run(_registration(state))
-    typer.echo(f"Registration is {'open' if now else 'closed'}.")
+    line = f"Registration is {'open' if now else 'closed'}."
+    tell(Done(line, "config.change" if state else None, {"open": now}), as_json)
 
 
 async def _exported() -> bytes:

@@ -17,6 +17,7 @@ from app.access.oidc.conditions import checked
 from app.access.oidc.issuers import configured, table
 from app.access.oidc.providers import PROVIDERS
 from app.cli import opening, showing
+from app.cli.showing import Done, Json, tell
 from app.names import normalize
 
 commands = typer.Typer(
@@ -34,13 +35,15 @@ def add(
     ],
     provider: Annotated[str, typer.Option(help="Where builds run.")] = "github",
     issuer: Annotated[str | None, typer.Option(help="Where it is not the only one.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Let builds that fit the conditions upload: pypicloud publisher add spam repository=o/r …"""
     with opening.one_line_errors():
         name = normalize(project)
         publisher = asyncio.run(_add(name, provider, issuer, _conditions(condition)))
     state = "waits for the project" if publisher.generation is None else "may upload"
-    typer.echo(f"Added {publisher.id}: it {state}.")
+    line = f"Added {publisher.id}: it {state}."
+    tell(Done(line, "publisher.add", shown(publisher)), as_json)
 
 
 @commands.command("list")
@@ -68,12 +71,14 @@ def list_publishers(
 
 @commands.command()
 def remove(
-    project: Project, id: Annotated[str, typer.Argument(help="The publisher's id.")]
+    project: Project,
+    id: Annotated[str, typer.Argument(help="The publisher's id.")],
+    as_json: Json = False,
 ) -> None:
     """Remove a publisher; tokens that were minted for it end at once."""
     with opening.one_line_errors():
-        asyncio.run(_remove(normalize(project), id))
-    typer.echo(f"Removed {id}.")
+        publisher = asyncio.run(_remove(normalize(project), id))
+    tell(Done(f"Removed {id}.", "publisher.remove", shown(publisher)), as_json)
 
 
 def shown(publisher: Publisher) -> dict[str, Any]:
@@ -134,10 +139,11 @@ async def _list(project: NormalizedName) -> list[Publisher]:
         return list(await ledger.publishers.of(project))
 
 
-async def _remove(project: NormalizedName, id: str) -> None:
+async def _remove(project: NormalizedName, id: str) -> Publisher:
     async with opening.open_ledger() as (_, ledger):
         publisher = await ledger.publishers.find(id)
         if publisher is None or publisher.project != project:
             raise errors.PublisherNotFound(id)
         await ledger.publishers.remove(id)
     await opening.record("publisher.remove", f"project:{project}", before=shown(publisher))
+    return publisher

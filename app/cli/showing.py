@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -18,6 +21,27 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an act did: a line for people, and what programs are told of it.
+
+    ``action`` is that of the audit trail, None where nothing was to change; what else is named
+    is named as the API does.
+    """
+
+    line: str
+    action: str | None
+    facts: Mapping[str, Any]
+
+
+def tell(done: Done, as_json: bool) -> None:
+    """Print what was done."""
+    named = {} if done.action is None else {"action": done.action}
+    typer.echo(json.dumps({**named, **done.facts}) if as_json else done.line)
 
 
 def bar() -> Progress:

@@ -13,6 +13,7 @@ from app import config, errors
 from app.access import tokens
 from app.access.ledger import Token
 from app.cli import opening, showing
+from app.cli.showing import Done, Json, tell
 from app.models import Permission, Scope
 from app.names import normalize
 
@@ -38,6 +39,7 @@ def create(
     network: Annotated[
         list[str] | None, typer.Option(help="From where it may be used (CIDR); repeatable.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Make a token and print it, this once; without options it reads what the user may read."""
     with opening.one_line_errors():
@@ -50,7 +52,9 @@ def create(
         )
         networks = [tokens.network(text) for text in network or ()]
         lifetime = None if days is None else days * _DAY
-        typer.echo(asyncio.run(_create(owner, name, scope, networks, lifetime)))
+        token, text = asyncio.run(_create(owner, name, scope, networks, lifetime))
+        facts = {**_listed(token), "token": text}
+    tell(Done(text, "token.create", facts), as_json)
 
 
 @commands.command("list")
@@ -62,9 +66,7 @@ def list_tokens(
     with opening.one_line_errors():
         found = asyncio.run(_list(owner))
     if as_json:
-        typer.echo(
-            json.dumps([{**shown(one), "ends": _ends(one).isoformat()} for one in found], indent=2)
-        )
+        typer.echo(json.dumps([_listed(one) for one in found], indent=2))
         return
     head = ("id", "owner", "for", "holds", "use", "name")
     showing.table(head, map(_row, found), aligned=False)
@@ -74,13 +76,17 @@ def list_tokens(
 def revoke(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of tokens.")] = None,
     owner: Annotated[str | None, typer.Option(help="All tokens of this user.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Revoke tokens, at once."""
     if not ids and owner is None:
         opening.fail("Name the ids of tokens, or --owner.", code=2)
     with opening.one_line_errors():
-        for line in asyncio.run(_revoke(ids or [], owner)):
-            typer.echo(line)
+        gone = asyncio.run(_revoke(ids or [], owner))
+        facts = {"tokens": [_listed(token) for token in gone]}
+    if gone or as_json:
+        lines = "\n".join(f"Revoked {token.id}." for token in gone)
+        tell(Done(lines, "token.revoke", facts), as_json)
 
 
 def _row(token: Token) -> tuple[str, ...]:
@@ -122,9 +128,14 @@ def shown(token: Token) -> dict[str, Any]:
     }
 
 
+def _listed(token: Token) -> dict[str, Any]:
+    """The same, when it ends by the settings, and what it was made with."""
+    return {**shown(token), "ends": _ends(token).isoformat(), "parent": token.parent}
+
+
 async def _create(
     owner: str, name: str, scope: Scope, networks: list[str], lifetime: timedelta | None
-) -> str:
+) -> tuple[Token, str]:
     limits = config.load().tokens
     lifetime = lifetime or limits.default_lifetime
     if lifetime > limits.max_lifetime:
@@ -147,7 +158,7 @@ async def _create(
         )
         await ledger.tokens.add(token)
     await opening.record("token.create", f"token:{token.id}", after=shown(token))
-    return text
+    return token, text
 
 
 async def _pinned(scope: Scope) -> Scope:
@@ -167,7 +178,7 @@ async def _list(owner: str | None) -> list[Token]:
         return list(await ledger.tokens.of(None if owner is None else owner.lower()))
 
 
-async def _revoke(ids: list[str], owner: str | None) -> list[str]:
+async def _revoke(ids: list[str], owner: str | None) -> list[Token]:
     async with opening.open_ledger() as (_, ledger):
         found = [] if owner is None else list(await ledger.tokens.of(owner.lower()))
         for id in ids:
@@ -178,4 +189,4 @@ async def _revoke(ids: list[str], owner: str | None) -> list[str]:
         gone = [token for token in found if await ledger.tokens.revoke(token.id)]
     for token in gone:
         await opening.record("token.revoke", f"token:{token.id}", before=shown(token))
-    return [f"Revoked {token.id}." for token in found]
+    return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from app.access import signup, upkeep
 from app.access.base import EditableAccess, User, editable, origin
 from app.access.passwords import Passwords
 from app.cli import opening, showing
+from app.cli.showing import Done, Json, tell
 
 commands = typer.Typer(name="user", no_args_is_help=True, help="Users: add, list, change, delete.")
 
@@ -26,16 +27,30 @@ Stdin = Annotated[
 Edit = Callable[[EditableAccess], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is done to a user, and how that is told."""
+
+    action: str
+    name: str
+    line: str
+    as_json: bool
+
+
 @commands.command()
 def add(
     name: Name,
     admin: Annotated[bool, typer.Option("--admin", help="May do everything.")] = False,
     password_stdin: Stdin = False,
+    as_json: Json = False,
 ) -> None:
     """Add a user."""
     password = opening.new_password(password_stdin)
-    _change("user.create", name, lambda access: access.add_user(name, password, admin=admin))
-    typer.echo(f"Added {'admin' if admin else 'user'} {name.lower()}.")
+    line = f"Added {'admin' if admin else 'user'} {name.lower()}."
+    _change(
+        Act("user.create", name, line, as_json),
+        lambda access: access.add_user(name, password, admin=admin),
+    )
 
 
 @commands.command("list")
@@ -56,49 +71,52 @@ def list_users(
 
 
 @commands.command()
-def passwd(name: Name, password_stdin: Stdin = False) -> None:
+def passwd(name: Name, password_stdin: Stdin = False, as_json: Json = False) -> None:
     """Give a user a new password."""
     password = opening.new_password(password_stdin)
-    _change("user.password.change", name, lambda access: access.set_password(name, password))
-    typer.echo(f"Changed the password of {name.lower()}.")
+    act = Act("user.password.change", name, f"Changed the password of {name.lower()}.", as_json)
+    _change(act, lambda access: access.set_password(name, password))
 
 
 @commands.command()
-def disable(name: Name) -> None:
+def disable(name: Name, as_json: Json = False) -> None:
     """Let a user in no more, at once."""
-    _change("user.disable", name, lambda access: access.set_disabled(name, True))
-    typer.echo(f"Disabled {name.lower()}.")
+    act = Act("user.disable", name, f"Disabled {name.lower()}.", as_json)
+    _change(act, lambda access: access.set_disabled(name, True))
 
 
 @commands.command()
-def enable(name: Name) -> None:
+def enable(name: Name, as_json: Json = False) -> None:
     """Let a disabled user in again."""
-    _change("user.enable", name, lambda access: access.set_disabled(name, False))
-    typer.echo(f"Enabled {name.lower()}.")
+    act = Act("user.enable", name, f"Enabled {name.lower()}.", as_json)
+    _change(act, lambda access: access.set_disabled(name, False))
 
 
 @commands.command()
 def admin(
     name: Name,
     revoke: Annotated[bool, typer.Option("--revoke", help="Make it an ordinary user.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a user an admin."""
     action = "user.admin.revoke" if revoke else "user.admin.grant"
-    _change(action, name, lambda access: access.set_admin(name, not revoke))
-    typer.echo(f"{name.lower()} is {'no admin any more' if revoke else 'an admin'}.")
+    line = f"{name.lower()} is {'no admin any more' if revoke else 'an admin'}."
+    act = Act(action, name, line, as_json)
+    _change(act, lambda access: access.set_admin(name, not revoke))
 
 
 @commands.command()
-def approve(name: Name) -> None:
+def approve(name: Name, as_json: Json = False) -> None:
     """Let in somebody who registered."""
-    _change("user.approve", name, lambda access: access.approve(name))
-    typer.echo(f"Approved {name.lower()}.")
+    act = Act("user.approve", name, f"Approved {name.lower()}.", as_json)
+    _change(act, lambda access: access.approve(name))
 
 
 @commands.command()
 def invite(
     name: Name,
     days: Annotated[int | None, typer.Option(min=1, max=90, help="How long it works.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Print a sign-up token, with which somebody becomes a user; it works once."""
     with opening.one_line_errors():
@@ -108,15 +126,19 @@ def invite(
         lifetime = settings.signup_expires if days is None else timedelta(days=days)
         invitation = signup.invite(name, datetime.now(UTC) + lifetime)
         asyncio.run(_invited(invitation.name))
-    typer.echo(signup.sign(invitation, settings.signup_key.get_secret_value()))
+    token = signup.sign(invitation, settings.signup_key.get_secret_value())
+    expires = invitation.expires.isoformat()
+    facts = {"name": invitation.name, "token": token, "expires": expires}
+    tell(Done(token, "user.invite", facts), as_json)
 
 
 @commands.command()
-def delete(name: Name) -> None:
+def delete(name: Name, as_json: Json = False) -> None:
     """Delete a user, all that was granted to it, and its tokens and sessions."""
     with opening.one_line_errors():
-        asyncio.run(_delete(name))
-    typer.echo(f"Deleted {name.lower()}.")
+        ended = asyncio.run(_delete(name))
+    facts = {"name": name.lower(), "ended": dict(ended)}
+    tell(Done(f"Deleted {name.lower()}.", "user.delete", facts), as_json)
 
 
 def hash_password(password_stdin: Stdin = False) -> None:
@@ -132,13 +154,16 @@ def edit(action: str, name: str, change: Edit) -> None:
         asyncio.run(_edit(action, name, change))
 
 
-def _change(action: str, name: str, change: Edit) -> None:
+def _change(act: Act, change: Edit) -> None:
     """Change a user, and end the sessions that were begun with what is changed."""
     with opening.one_line_errors():
-        asyncio.run(_changed(action, name, change))
+        user = asyncio.run(_changed(act.action, act.name, change))
+    tell(
+        Done(act.line, act.action, {"name": act.name.lower(), **(_facts(user) or {})}), act.as_json
+    )
 
 
-async def _changed(action: str, name: str, change: Edit) -> None:
+async def _changed(action: str, name: str, change: Edit) -> User | None:
     async with opening.open_ledger() as (access, ledger):
         editing = editable(access)
         before = await editing.user(name)
@@ -148,6 +173,7 @@ async def _changed(action: str, name: str, change: Edit) -> None:
             await ledger.sessions.end_all(name.lower())
     facts = {} if before == after else {"before": _facts(before), "after": _facts(after)}
     await opening.record(action, name.lower(), **facts)
+    return after
 
 
 def _facts(user: User | None) -> dict[str, Any] | None:
@@ -160,11 +186,12 @@ async def _edit(action: str, name: str, change: Edit) -> None:
     await opening.record(action, name.lower())
 
 
-async def _delete(name: str) -> None:
+async def _delete(name: str) -> Mapping[str, int]:
     async with opening.open_ledger() as (access, ledger):
         await editable(access).delete_user(name)
         ended = await upkeep.end(ledger, name.lower())
     await opening.record("user.delete", name.lower(), after={"ended": ended})
+    return ended
 
 
 async def _invited(name: str) -> None:

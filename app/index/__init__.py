@@ -21,7 +21,7 @@ from app.index.adopt import Adoption
 from app.index.adopting_glance import unadopted
 from app.index.adopting_take import Taker
 from app.index.check import Check
-from app.index.collect import Collected, Collector
+from app.index.collect import Collected, Collector, Looked
 from app.index.commit import Commits
 from app.index.compare import SYSTEM
 from app.index.flight import Flight, Wanted
@@ -267,9 +267,9 @@ class Index:
         """Finish what a crash or an outage left half done; how many writes that were."""
         return await self._reconciler.run()
 
-    async def collect(self, *, trial: bool = False) -> Collected:
+    async def collect(self, *, trial: bool = False, looked: Looked | None = None) -> Collected:
         """Remove the bytes of files deleted long ago, and of dead attempts, or count them."""
-        return await self._collector.run(trial=trial)
+        return await self._collector.run(trial=trial, looked=looked)
 
     async def record(self, change: Change) -> None:
         """Have every process notice a change of access, which stands already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,10 +12,12 @@ from ulid import ULID
 from app.index import blobs, pending
 from app.index.journal import Journal
 from app.index.manage import Curator
-from app.models import Actor, FileState, Project
+from app.models import Actor, FileState, Project, Stored
 from app.storage.base import Storage
 
 SYSTEM = Actor(kind="system", id="collect")
+Looked = Callable[[int, int], None]
+"""Told how many projects and how many keys of bytes a round has looked at."""
 _NONE = frozenset[ULID | None]()
 
 logger = logging.getLogger(__name__)
@@ -38,14 +41,19 @@ class Collector:
         self._grace = grace
         self._journal = Journal(storage)
 
-    async def run(self, *, trial: bool = False) -> Collected:
+    async def run(self, *, trial: bool = False, looked: Looked | None = None) -> Collected:
         """One round over the whole storage; a ``trial`` counts and removes nothing."""
-        collected = Collected()
+        collected, projects, keys = Collected(), 0, 0
+        looked = looked or (lambda projects, keys: None)
         async for chains in self._journal.chains():
             found = await self._journal.read(chains)
             if found.project is not None and not found.broken:
                 await self._purge(found.project, collected, trial)
-        await self._sweep(collected, trial)
+            projects += 1
+            looked(projects, keys)
+        async for _ in self._swept(collected, trial):
+            keys += 1
+            looked(projects, keys)
         return collected
 
     async def _purge(self, project: Project, collected: Collected, trial: bool) -> None:
@@ -61,11 +69,12 @@ class Collector:
                 collected.purged += 1
                 collected.size += file.size
 
-    async def _sweep(self, collected: Collected, trial: bool) -> None:
-        """Attempts that no event names, begun so long ago that none will."""
+    async def _swept(self, collected: Collected, trial: bool) -> AsyncIterator[Stored]:
+        """Sweep attempts that no event names, begun too long ago for one; all that is looked at."""
         name = ""
         live: frozenset[ULID | None] | None = _NONE
         async for stored in self._storage.scan(blobs.ROOT):
+            yield stored
             attempt = blobs.attempt(stored.key)
             if attempt is None or not _is_dead(attempt):
                 continue  # also what somebody put there by hand

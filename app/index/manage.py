@@ -13,6 +13,7 @@ from app import errors, events
 from app.events import Event
 from app.index.commit import Commits, Draft, following
 from app.models import Actor, File, FileState, Project, Status
+from app.names import canonical_version
 from app.storage.base import Storage
 
 REASON_LENGTH = 1000
@@ -31,6 +32,21 @@ def reason_of(text: str | None) -> str | None:
             f"A reason is one line of at most {REASON_LENGTH} printable characters."
         )
     return line
+
+
+def to_restore(project: Project, version: str) -> Sequence[File]:
+    """The deleted files of a release; those that are there where it was restored already.
+
+    Raises errors.ReleaseNotFound, and errors.FilenameUsed where all bytes are purged.
+    """
+    wanted = canonical_version(version)
+    every = [f for f in project.files if canonical_version(f.version) == wanted]
+    kept = [f for f in project.restorable if canonical_version(f.version) == wanted]
+    if found := kept or project.release(version):
+        return found
+    if any(f.generation == project.generation for f in every):
+        raise errors.FilenameUsed
+    raise errors.ReleaseNotFound(project.name, version)
 
 
 class Curator:

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 from app import errors
 from app.cache.base import Query as Search
 from app.dependencies import AdminDep, BaseUrlDep, IndexDep, LimitsDep, ProjectDep, may
+from app.index.manage import to_restore
 from app.index.progress import Progress
 from app.models import File, Identity, Permission, ProjectSummary
 from app.reports import client_address
@@ -139,6 +140,24 @@ async def yank_release(
     changed = await _yank(index, files, change, manager)
     await _record_yank(record, f"release:{project}/{version}", files, changed)
     return [FileDetail.of(file, base) for file in changed]
+
+
+@router.post("/projects/{project}/releases/{version}/restore", summary="Restore a deleted release")
+async def restore_release(
+    project: ProjectDep,
+    version: Version,
+    index: IndexDep,
+    manager: Manager,
+    base: BaseUrlDep,
+    record: RecorderDep,
+) -> list[FileDetail]:
+    """Bring back the files of a release that were deleted and whose bytes are kept."""
+    files = to_restore(await index.present(project), version)
+    restored = [await index.restore(project, file.filename, manager.actor) for file in files]
+    if any(one.sequence != other.sequence for one, other in zip(files, restored, strict=True)):
+        after = {"sha256": [file.hashes.sha256 for file in restored]}
+        await record.entry("file.restore", f"release:{project}/{version}", after=after)
+    return [FileDetail.of(file, base) for file in restored]
 
 
 @router.patch("/projects/{project}/files/{filename}", summary="Yank a file")

@@ -14,6 +14,7 @@ from app.storage import cloudfront_policy, s3, window
 from app.storage.cloudfront_policy import Signer
 from app.storage.options.cloudfront import CloudFrontOptions
 from app.storage.options.s3 import S3Options
+from app.storage.probe import is_for_reading
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -37,9 +38,11 @@ class Distribution:
 @asynccontextmanager
 async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[s3.S3Storage]:
     """Open the bucket; ``options`` are those of CloudFrontOptions, and as "s3" the bucket's."""
-    own = {name: value for name, value in options.items() if name != "s3"}
+    rest, only_read = is_for_reading(options)
+    own = {name: value for name, value in rest.items() if name != "s3"}
     sign = await asyncio.to_thread(distribution, CloudFrontOptions.of(own))
-    async with s3.opened(url, S3Options.of(options.get("s3", {})), sign=sign) as storage:
+    bucket = S3Options.of(rest.get("s3", {}))
+    async with s3.opened(url, bucket, sign=sign, only_read=only_read) as storage:
         yield storage
 
 

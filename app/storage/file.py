@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from app.storage import keys, staged
 from app.storage.checksum import Checksum
 from app.storage.descriptor import Descriptor
 from app.storage.folder import CHUNK, Folder, read
+from app.storage.probe import is_for_reading
 from app.storage.whole import WholeFile
 
 BATCH = 1000
@@ -47,9 +48,11 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[FileSto
     folder that cannot be used, or whose file system has no hard links.
     """
     path = folder_of(url)
+    _, only_read = is_for_reading(options)
+    opened = _open_there if only_read else _open
     threads = ThreadPoolExecutor(int(options.get("threads", 32)), thread_name_prefix="storage")
     try:
-        folder = await asyncio.get_running_loop().run_in_executor(threads, _open, path)
+        folder = await asyncio.get_running_loop().run_in_executor(threads, opened, path)
         yield FileStorage(folder, threads, float(options.get("timeout", 60)))
     finally:
         await asyncio.to_thread(threads.shutdown)
@@ -183,15 +186,27 @@ def folder_of(url: str) -> Path:
 
 
 def _open(path: Path) -> Folder:
-    try:
+    with _misconfigured(path):
         _make(path)
         root = Descriptor(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
         staged.sweep(root)
         staged.require_links(root)
+    return Folder(root)
+
+
+def _open_there(path: Path) -> Folder:
+    """One that is there, and only read."""
+    with _misconfigured(path):
+        return Folder(Descriptor(os.open(path, os.O_RDONLY | os.O_DIRECTORY)))
+
+
+@contextmanager
+def _misconfigured(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         message = f"The storage folder {path} cannot be used: {error.strerror}"
         raise errors.Misconfigured(message) from error
-    return Folder(root)
 
 
 def _make(path: Path) -> None:

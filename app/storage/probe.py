@@ -1,9 +1,14 @@
-"""Whether a store keeps the one promise that commits rest on: create-only writes."""
+"""Whether a store keeps the one promise that commits rest on: create-only writes.
+
+A store that is only read, such as one that is copied from, is not tried by writing to it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from ulid import ULID
 
@@ -12,6 +17,18 @@ from app.storage.base import Storage
 
 ROOT = "probes/"
 RACERS = 4
+_READ_ONLY = "read_only"
+
+
+def for_reading(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options with which a store of ours is opened that need not be written to."""
+    return {**options, _READ_ONLY: True}
+
+
+def is_for_reading(options: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """The options as the settings have them, and whether they came by ``for_reading``."""
+    rest = {name: value for name, value in options.items() if name != _READ_ONLY}
+    return rest, bool(options.get(_READ_ONLY, False))
 
 
 async def require_create_only(storage: Storage, name: str) -> None:

@@ -22,8 +22,9 @@ variables, `.env` in the working directory, or the TOML file that `PYPICLOUD_CON
 `yank`, `delete` and `restore` do with `--url`.
 
 On a terminal lists are tables, and long work shows its progress, on standard error; in a pipe
-output is plain, and with `--json` it is JSON. Whatever takes long may be interrupted (Ctrl-C), and
-goes on when it is run again.
+output is plain, and with `--json` it is JSON: what was done is an object with the `action`, as the
+audit trail names it, and with what the [API](http-api.md) says of the same. Whatever
+takes long may be interrupted (Ctrl-C), and goes on when it is run again.
 
 | exit code | |
 | --- | --- |

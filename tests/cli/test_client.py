@@ -162,10 +162,15 @@ def test_what_is_published_is_changed_through_the_api(desk: Desk, index: Site) -
     assert desk.done("delete", "changed", wheel, "--yes", *at) == f"Deleted {wheel}.\n"
     assert desk.done("restore", "changed", wheel, *at) == f"Restored {wheel}.\n"
     assert desk.done("delete", "changed", "1.0", "--yes", *at).startswith("Deleted changed-1.0")
+    for _ in range(2):  # again is as good as once, and adds no entry
+        assert desk.done("restore", "changed", "1", *at).startswith("Restored changed-1.0")
+    shown = desk.json("project", "show", "changed", *at)["files"]
+    assert {file["filename"] for file in shown} == {one.filename for one in made}
+    assert "9.9" in desk.refused("restore", "changed", "9.9", *at, code=1)
     assert desk.done("delete", "changed", "--yes", *at) == "Deleted project changed.\n"
     assert desk.done("restore", "changed", *at) == "Restored project changed.\n"
 
-    counts = {"file.yank": 1, "file.unyank": 1, "file.delete": 3, "file.restore": 1}
+    counts = {"file.yank": 1, "file.unyank": 1, "file.delete": 3, "file.restore": 2}
     for action, count in {**counts, "project.delete": 1, "project.restore": 1}.items():
         entries = [one for one in audited(index, action) if "changed" in str(one["target"])]
         assert len(entries) == count, action
@@ -181,7 +186,9 @@ def test_without_an_index_the_operator_does_it_and_it_is_audited(desk: Desk) -> 
     desk.run("reindex")
     assert desk.done("yank", "direct", "1.0", "--reason", "broken").endswith(" yanked.\n")
     assert desk.done("delete", "direct", made.filename, "-y") == f"Deleted {made.filename}.\n"
-    assert desk.done("restore", "direct", made.filename) == f"Restored {made.filename}.\n"
+    for what in (made.filename, "1.0"):
+        assert desk.done("restore", "direct", what) == f"Restored {made.filename}.\n"
+    assert "9.9" in desk.refused("restore", "direct", "9.9", code=1)
     entries = [json.loads(line) for line in desk.done("audit", "export").splitlines()]
     told = {
         one["action"]: one for one in entries if one["target"] == f"file:direct/{made.filename}"

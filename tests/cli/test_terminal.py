@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import time
@@ -121,3 +122,10 @@ def test_long_work_shows_its_progress_at_a_terminal(desk: Desk, tmp_path: Path) 
         assert (desk.folder / "got" / made.filename).read_bytes() == made.content
     desk.done("migrate", "folder", ".", "--json")
     assert "records" in at_a_terminal(desk, "backup", "all.tar.gz").partition("Wrote")[0]
+    assert "1 of 1 projects" in at_a_terminal(desk, "stats").partition("releases")[0]
+    swept = at_a_terminal(desk, "gc").partition("would be")[0]
+    assert "1 projects, 2 keys of bytes" in swept  # the wheel's own, and its metadata's
+    shutil.rmtree(desk.folder / "data" / "packages" / "journal")
+    back = at_a_terminal(desk, "restore-backup", "all.tar.gz").partition("brought back")[0]
+    for told in (" records", "1 files of 1 projects, by "):
+        assert told in back

@@ -267,6 +267,7 @@ WRITES = (
     ("DELETE", "/api/v1/projects/{}", b""),
     ("POST", "/api/v1/projects/{}/restore", b""),
     ("PATCH", "/api/v1/projects/evil/releases/{}", b'{"yanked": "x"}'),
+    ("POST", "/api/v1/projects/evil/releases/{}/restore", b""),
     ("PATCH", "/api/v1/projects/evil/files/{}", b'{"yanked": true}'),
     ("DELETE", "/api/v1/projects/evil/files/{}", b""),
     ("POST", "/api/v1/projects/evil/files/{}/restore", b""),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from app import errors
+from app.index import Index
+from app.index.manage import to_restore
 from app.models import Status
 from tests.index.places import ALICE, Make, Place
 
@@ -102,6 +105,34 @@ class TestDelete:
         after = await place.index.project(name)
         assert after.published == before.published
         assert after.generation == before.generation
+
+    async def test_a_deleted_release_is_restored_whole(self, place: Place, make: Make) -> None:
+        """Its deleted files, however its version is written; again adds nothing."""
+        files = [(await place.index.publish(make(version=one), ALICE)).file for one in ("1.0", "2")]
+        name, index = files[0].project, place.index
+        for file in files:
+            await index.delete(file, ALICE)
+        for version in ("1.0", "1"):
+            found = to_restore(await index.present(name), version)
+            assert [file.filename for file in found] == [files[0].filename]
+            await index.restore(name, found[0].filename, ALICE)
+        assert [file.version for file in (await index.project(name)).published] == ["1.0"]
+
+    async def test_what_of_a_release_cannot_be_restored(self, place: Place, make: Make) -> None:
+        """One whose bytes are purged, one of a former generation, one that never was."""
+        former = (await place.index.publish(make(version="3"), ALICE)).file
+        name, index = former.project, place.index
+        await index.delete(former, ALICE)
+        await index.delete_project(name, ALICE)
+        file = (await index.publish(make(version="4"), ALICE)).file
+        await index.delete(file, ALICE)
+        await Index(place.storage, place.cache, delete_grace=timedelta(0)).collect()
+        project = await index.present(name)
+        with pytest.raises(errors.FilenameUsed):
+            to_restore(project, "4")
+        for version in ("3", "5"):
+            with pytest.raises(errors.ReleaseNotFound):
+                to_restore(project, version)
 
     async def test_files_of_a_former_generation_stay_away(self, place: Place, make: Make) -> None:
         """What a deleted project held cannot be restored into the one that has its name now."""

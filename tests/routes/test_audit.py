@@ -33,6 +33,7 @@ MUTATING = {
     ("DELETE", "/api/v1/projects/{project}"): "project.delete",
     ("POST", "/api/v1/projects/{project}/restore"): "project.restore",
     ("PATCH", "/api/v1/projects/{project}/releases/{version}"): "file.yank",
+    ("POST", "/api/v1/projects/{project}/releases/{version}/restore"): "file.restore",
     ("PATCH", "/api/v1/projects/{project}/files/{filename}"): "file.yank",
     ("DELETE", "/api/v1/projects/{project}/files/{filename}"): "file.delete",
     ("POST", "/api/v1/projects/{project}/files/{filename}/restore"): "file.restore",
@@ -134,7 +135,8 @@ def test_t34_every_mutation_is_one_entry(place: Site, route: tuple[str, str]) ->
     made = place.publish(project)
     own = place.token()
     if path.endswith("/restore"):
-        gone = path.removesuffix("/restore").format(project=project, filename=made.filename)
+        gone = path.removesuffix("/restore").replace("releases/{version}", "files/{filename}")
+        gone = gone.format(project=project, filename=made.filename)
         place.ask("DELETE", gone, auth=ADMIN).raise_for_status()
     name = f"n{project[1:9]}"
     _prepare(place, route, project, name)

@@ -184,6 +184,7 @@ ROUTES = {
     "DELETE /api/v1/projects/{project}": "manage",
     "POST /api/v1/projects/{project}/restore": "manage",
     "PATCH /api/v1/projects/{project}/releases/{version}": "manage",
+    "POST /api/v1/projects/{project}/releases/{version}/restore": "manage",
     "PATCH /api/v1/projects/{project}/files/{filename}": "manage",
     "DELETE /api/v1/projects/{project}/files/{filename}": "manage",
     "POST /api/v1/projects/{project}/files/{filename}/restore": "manage",

@@ -31,7 +31,7 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
-from tests.servers.gcs_identity import Identities
+from tests.servers.gcs_identity import VIEWER, Identities
 
 QUANTUM = 2**18
 KNOWN = {"name", "contentType", "cacheControl", "contentDisposition", "md5Hash", "storageClass"}
@@ -269,8 +269,11 @@ class Front:
     def _admitted(self, request: web.Request) -> str:
         """The bucket, for callers who may use it."""
         bucket = request.match_info["bucket"]
-        if self.identities.whose(request) is None:
+        caller = self.identities.whose(request)
+        if caller is None:
             raise Refusal(401, "Invalid Credentials")
+        if caller == VIEWER and request.method not in ("GET", "HEAD"):
+            raise Refusal(403, f"{caller} does not have storage.objects.create access.")
         if bucket == FORBIDDEN:
             raise Refusal(
                 403, "The caller does not have storage.objects.list access to the bucket."

@@ -29,6 +29,8 @@ BRIEF = "brief@project.iam.gserviceaccount.com"
 """The same, with tokens that last a moment."""
 TAKEN = "taken@project.iam.gserviceaccount.com"
 """The same; for the test that takes tokens back."""
+VIEWER = "viewer@project.iam.gserviceaccount.com"
+"""May list and read."""
 MUTE = "mute@project.iam.gserviceaccount.com"
 """May not have anything signed."""
 MACHINE = "machine@project.iam.gserviceaccount.com"
@@ -38,7 +40,8 @@ PERSON = "person@example.com"
 POOL = "principal://pool/subject"
 """What the token exchange gives: no service account."""
 
-ACCOUNTS = (OWNER, BRIEF, TAKEN, MUTE, MACHINE)
+ACCOUNTS = (OWNER, BRIEF, TAKEN, VIEWER, MUTE, MACHINE)
+_WITH_KEYS = {"owner": OWNER, "brief": BRIEF, "taken": TAKEN, "viewer": VIEWER}
 REFRESH_TOKEN = "refresh"
 SUBJECT_TOKEN = "subject"
 SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
@@ -63,7 +66,7 @@ class Identities:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         ).decode()
-        for name, email in (("owner", OWNER), ("brief", BRIEF), ("taken", TAKEN)):
+        for name, email in _WITH_KEYS.items():
             account = {"type": "service_account", "client_email": email, "private_key": pem}
             _write(folder / f"{name}.json", account | {"token_uri": f"{self.url}/token"})
         person = {"type": "authorized_user", "client_id": "id", "client_secret": "secret"}

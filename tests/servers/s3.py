@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import boto3
@@ -56,6 +58,28 @@ def seaweed(*, tls: bool = False) -> S3Server:
     return S3Server("seaweed", url, "seaweed-key", "seaweed-secret", authority)
 
 
+def reader(server: S3Server) -> S3Server:
+    """SeaweedFS for somebody new, who may list and read BUCKET, and nothing else."""
+    keys = {
+        "aws_access_key_id": server.access_key_id,
+        "aws_secret_access_key": server.secret_access_key,
+    }
+    iam = boto3.client("iam", endpoint_url=server.endpoint_url, region_name=REGION, **keys)
+    name = f"reader-{secrets.token_hex(4)}"
+    iam.create_user(UserName=name)
+    bucket = f"arn:aws:s3:::{BUCKET}"
+    allowed = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetObject"]}
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{**allowed, "Resource": [bucket, f"{bucket}/*"]}],
+    }
+    iam.put_user_policy(UserName=name, PolicyName="read", PolicyDocument=json.dumps(policy))
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return replace(
+        server, access_key_id=made["AccessKeyId"], secret_access_key=made["SecretAccessKey"]
+    )
+
+
 def ministack() -> S3Server:
     """ministack: verifies presigned URLs only; its keys are fixed."""
     running = shared("ministack", start_ministack)
@@ -82,7 +106,7 @@ def start_seaweed(folder: Path) -> Running:
             *(f"-s3.port.iceberg={ports['iceberg']}", f"-s3.port.lance={ports['lance']}"),
             *(f"-s3.port.https={ports['https']}", f"-s3.cert.file={folder / 'cert.pem'}"),
             *(f"-s3.key.file={folder / 'key.pem'}", "-s3.domainName=s3.test.local"),
-            f"-metricsPort={ports['metrics']}",
+            *(f"-metricsPort={ports['metrics']}", "-s3.iam.readOnly=false"),
         ]
 
     uses = ["master", "volume", "filer", "s3", "admin"]

@@ -95,8 +95,8 @@ async def elsewhere(
     """
     await asyncio.to_thread(adopt.make_spool, target.spool)
     async with (
-        plugins.backend("storage", source.storage)(source.storage, source.storage_options) as old,
-        plugins.backend("storage", target.storage)(target.storage, target.storage_options) as new,
+        opening.open_source(source) as old,
+        opening.open_storage(target) as new,
         plugins.backend("cache", target.cache)(target.cache, target.cache_options) as cache,
         inspectors(count=target.inspectors) as pool,
     ):

@@ -121,8 +121,7 @@ async def _carried_out(wish: Wish, plan: Plan, report: Report) -> None:
     if not wish.output.exists():  # what cannot be opened is not to be kept
         with trying.loaded(plan.text) as settings:
             there = settings.storage == plan.source.storage
-            storages = (settings,) if there else (plan.source, settings)
-            await trying.everything(*storages, settings=settings)
+            await trying.everything(settings, None if there else plan.source)
     report.settings = _settle(wish.output, plan.text)
     os.environ[config.CONFIG] = str(wish.output)
     settings = config.load()
@@ -218,7 +217,8 @@ async def _tried(plan: Plan, report: Report) -> Counter[str]:
         await trying.asked(settings)
         # Files that are to be copied lie where the file of old says, whatever variables say.
         there = settings.storage == plan.source.storage
-        async with opening.open_storage(settings if there else plan.source) as opened:
+        source = opening.open_storage(settings) if there else opening.open_source(plan.source)
+        async with source as opened:
             return await adopt.followed(adopt.trial(opened, plan.prefix), _hearing(report))
 
 

@@ -45,11 +45,12 @@ async def asked(settings: Settings) -> None:
             pass
 
 
-async def everything(*storages: Settings, settings: Settings) -> None:
-    """Open all that the service will, and these storages; the errors of their opening."""
+async def everything(settings: Settings, source: Settings | None) -> None:
+    """Open all that the service will, and what is copied from; the errors of their opening."""
     async with AsyncExitStack() as stack:
-        for each in storages:
-            await stack.enter_async_context(opening.open_storage(each))
+        if source is not None:
+            await stack.enter_async_context(opening.open_source(source))
+        await stack.enter_async_context(opening.open_storage(settings))
         cache = plugins.backend("cache", settings.cache)
         await stack.enter_async_context(cache(settings.cache, settings.cache_options))
         access = chain.connect(settings.access_urls, settings.access_options)

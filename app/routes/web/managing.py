@@ -19,7 +19,7 @@ from app.access.base import Access, Grants, editable
 from app.access.sessions import Visit
 from app.dependencies import AccessDep, BaseUrlDep, ChronicleDep, IndexDep, authorize
 from app.index import Index
-from app.models import FileState, Identity, Permission, Project, Status
+from app.models import Identity, Permission, Project, Status
 from app.reports import IDENTITY
 from app.routes import api, browsing, grants
 from app.routes.access_schemas import GrantPut
@@ -151,9 +151,7 @@ def _view(project: Project, granted: Grants, root: str) -> ManageView:
             for one in releases.grouped(project.published)
         ],
         deleted=[
-            DeletedFile(filename=file.filename, time=file.changed)
-            for file in project.files
-            if file.state is FileState.DELETED and file.generation == project.generation
+            DeletedFile(filename=file.filename, time=file.changed) for file in project.restorable
         ],
         grants=[
             GrantView(principal=who, permissions=tuple(sorted(rights)))

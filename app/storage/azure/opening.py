@@ -22,9 +22,10 @@ from app.storage.azure.identity import SCOPE, Identity, default_identity
 from app.storage.azure.requests import Requests
 from app.storage.azure.signing import DelegationSigner, KeySigner, Signer
 from app.storage.options.azure import AzureOptions
-from app.storage.probe import require_create_only
+from app.storage.probe import is_for_reading, require_create_only
 
 ROLE = "Storage Blob Data Contributor"
+READER = "Storage Blob Data Reader"
 DELEGATOR = "Storage Blob Delegator"
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[Contain
     not answer.
     """
     place = places.parse(url)
-    chosen = AzureOptions.of(options)
+    rest, only_read = is_for_reading(options)
+    chosen = AzureOptions.of(rest)
     account = account_of(chosen)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(await _session(chosen))
@@ -53,13 +55,14 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[Contain
                 requests,
                 account,
                 place,
-                await _signer(account, requests),
+                await _signer(account, requests, only_read=only_read),
                 public_url=chosen.public_url,
                 ordered=not await _has_folders(requests),
             )
-            await require_create_only(container, WHO)
+            if not only_read:
+                await require_create_only(container, WHO)
         except Failed as failed:
-            raise _explained(failed, account, place.bucket) from None
+            raise _explained(failed, account, place.bucket, only_read=only_read) from None
         yield container
 
 
@@ -94,11 +97,16 @@ async def _require_token(identity: Identity) -> None:
         ) from None
 
 
-async def _signer(account: Account, requests: Requests) -> Signer | None:
-    """Who signs URLs: the account's key, else a key that our identity is given; None if nobody."""
+async def _signer(account: Account, requests: Requests, *, only_read: bool) -> Signer | None:
+    """Who signs URLs: the account's key, else a key that our identity is given; None if nobody.
+
+    The account's key signs our own requests as well. ``only_read``: nobody asks for URLs.
+    """
     container = requests.container.container_name
     if account.key is not None:
         return KeySigner(account, container)
+    if only_read:
+        return None
     if account.sas is not None:
         logger.warning(
             "Nobody signs URLs: a SAS token cannot, so the bytes of all files go through this"
@@ -132,7 +140,7 @@ async def _has_folders(requests: Requests) -> bool:
     return bool(found.get("is_hns_enabled"))
 
 
-def _explained(failed: Failed, account: Account, container: str) -> Exception:
+def _explained(failed: Failed, account: Account, container: str, *, only_read: bool) -> Exception:
     if failed.code in ("ContainerNotFound", "ContainerBeingDeleted"):
         return errors.Misconfigured(
             f"There is no container {container!r} in {account.name}; make it, or name another:"
@@ -144,8 +152,11 @@ def _explained(failed: Failed, account: Account, container: str) -> Exception:
             f"or a wrong clock): {failed}"
         )
     if failed.status == 403:
+        acts, role = "read, write, list and delete", ROLE
+        if only_read:
+            acts, role = "read and list", READER
         return errors.Misconfigured(
-            f"The credentials may not read, write, list and delete in the container {container!r} "
-            f"(the role {ROLE!r} lets them; so does the firewall of the account): {failed}"
+            f"The credentials may not {acts} in the container {container!r} "
+            f"(the role {role!r} lets them; so does the firewall of the account): {failed}"
         )
     return failed if failed.transient else errors.Misconfigured(str(failed))

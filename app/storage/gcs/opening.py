@@ -20,7 +20,7 @@ from app.storage.gcs.failures import Failed, translated
 from app.storage.gcs.signing import IAM, IAMSigner, KeySigner, Signer
 from app.storage.options.gcs import GCSOptions
 from app.storage.place import Place, parse
-from app.storage.probe import require_create_only
+from app.storage.probe import is_for_reading, require_create_only
 
 ROLE = "roles/iam.serviceAccountTokenCreator"
 
@@ -35,13 +35,18 @@ async def connect(url: str, options: Mapping[str, Any]) -> AsyncIterator[Bucket]
     not answer.
     """
     place = parse(url)
-    chosen = GCSOptions.of(options)
+    rest, only_read = is_for_reading(options)
+    chosen = GCSOptions.of(rest)
     connector = aiohttp.TCPConnector(limit=chosen.connections)
     async with aiohttp.ClientSession(connector=connector) as session:
         token = await asyncio.to_thread(credentials.load, chosen.service_account_file, session)
         client = Client(chosen, place.bucket, token, session)
         try:
-            yield await _opened(client, place, chosen, session)
+            yield await (
+                _read(client, place, chosen)
+                if only_read
+                else _opened(client, place, chosen, session)
+            )
         finally:
             await token.settle()
 
@@ -59,6 +64,16 @@ async def _opened(
     return bucket
 
 
+async def _read(client: Client, place: Place, options: GCSOptions) -> Bucket:
+    """One that is neither written to nor asked for URLs."""
+    await _require_token(client)
+    try:
+        await client.page(prefix=place.prefix, maxResults="1")
+    except Failed as failed:
+        raise _explained(failed, place.bucket, only_read=True) from None
+    return Bucket(client, place, options, None)
+
+
 async def _require_token(client: Client) -> None:
     try:
         await client.tried(client.token.get)
@@ -74,15 +89,16 @@ async def _require_token(client: Client) -> None:
         raise
 
 
-def _explained(failed: Failed, bucket: str) -> Exception:
+def _explained(failed: Failed, bucket: str, *, only_read: bool = False) -> Exception:
+    needed = ("read", "objectViewer") if only_read else ("read, write and delete", "objectUser")
     if failed.status == 404:
         return errors.Misconfigured(
             f"There is no bucket {bucket!r}; make it, or name another: {failed}"
         )
     if failed.status in (401, 403):
         return errors.Misconfigured(
-            f"The credentials may not read, write and delete in the bucket {bucket!r} "
-            f"(the role roles/storage.objectUser lets them): {failed}"
+            f"The credentials may not {needed[0]} in the bucket {bucket!r} "
+            f"(the role roles/storage.{needed[1]} lets them): {failed}"
         )
     return failed if failed.transient else errors.Misconfigured(str(failed))
 
