@@ -12,6 +12,7 @@ import os
 import subprocess
 import time
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -23,14 +24,15 @@ from benchmarks.report import Figure, parser, say, show
 from benchmarks.server import MIB, Server, serve, temporary_folder
 from tests.factories import Made, make_wheel
 from tests.servers import upstream as upstreams
-from tests.servers.upstream import Upstream
+from tests.servers.upstream import Asked, Sent, Upstream
 
 JSON = "Accept: application/vnd.pypi.simple.v1+json"
 FILES = 200
 BURST = 32
 TREE = 10
-PACE = 0.0005
-"""Seconds between two pieces of 64 KiB: about a gigabit a second."""
+PIECE = 2**16
+LINK = 125e6
+"""Bytes a second: a gigabit."""
 QUIET = "1 h"
 """Between two reconciliations: nothing but our requests may ask the cache."""
 UV = Path(__file__).parents[1] / ".venv-clients" / "uv" / "bin" / "uv"
@@ -64,7 +66,7 @@ def main() -> None:
             figures += _burst(server, upstream, chosen.turns)
             say("a large wheel")
             figures += _large(server, upstream, chosen.size, chosen.turns, "")
-            upstream.fault = lambda asked, sent: replace(sent, slow=PACE)
+            upstream.fault = _paced
             figures += _large(server, upstream, chosen.size, chosen.turns, ", a gigabit a second")
             upstream.fault = None
             say("a lock")
@@ -157,6 +159,19 @@ def _large(server: Server, upstream: Upstream, size: int, turns: int, pace: str)
         Figure(f"{what}, its SHA-256 alone", median(c for _, _, c in rates) / MIB, "MiB/s"),
         Figure(what, median(b / a for a, b, _ in rates), "of direct", "0.7"),
     ]
+
+
+def _paced(asked: Asked, sent: Sent) -> Sent:
+    """The answer as it would come over a link of that speed."""
+    size = {"Content-Length": str(len(sent.body))}
+    return replace(sent, headers={**sent.headers, **size}, pieces=_pieces(sent.body))
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    began = time.perf_counter()
+    for start in range(0, len(body), PIECE):
+        time.sleep(max(0.0, began + start / LINK - time.perf_counter()))
+        yield body[start : start + PIECE]
 
 
 def _digest_rate(made: Made) -> float:
