@@ -69,13 +69,17 @@ def fetched(site: Site, name: str, made: Made, auth: Any = None) -> None:
     assert hashlib.sha256(answer.content).hexdigest() == made.sha256
 
 
-def trail(site: Site, action: str) -> list[Entry]:
-    """The entries of the audit trail of one kind, which may come a little later."""
+def trail(site: Site, action: str, name: str) -> list[Entry]:
+    """The entries of the audit trail of one kind and project, which may come a little later."""
     deadline = time.monotonic() + 30
-    while not (found := site.trail(action=action)):
+    while not (found := [one for one in site.trail(action=action) if _is_of(one, name)]):
         assert time.monotonic() < deadline, f"no {action}"
         time.sleep(0.2)
     return found
+
+
+def _is_of(entry: Entry, name: str) -> bool:
+    return (entry.target or "").partition(" ")[2].partition("/")[0] == name
 
 
 def hashed(answer: httpx.Response) -> str:

@@ -115,7 +115,7 @@ def test_a_file_is_deleted_upstream_and_made_anew(
         if made.filename not in listed(standing, name):
             break
     assert made.filename not in listed(standing, name)
-    assert trail(standing, "upstream.shrink")
+    assert trail(standing, "upstream.shrink", name)
     other = upstream.has(name, made=make_wheel(name, "1.0", summary="a stranger's"))
     assert other.filename == made.filename
     for _ in range(8):
@@ -124,7 +124,7 @@ def test_a_file_is_deleted_upstream_and_made_anew(
             break
     assert now[made.filename]["hashes"]["sha256"] == made.sha256
     fetched(standing, name, made)
-    told = trail(standing, "upstream.hash_change")
+    told = trail(standing, "upstream.hash_change", name)
     assert f"upstream: {name}/{made.filename}" in {one.target for one in told}
 
 

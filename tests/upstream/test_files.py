@@ -175,7 +175,7 @@ def test_bytes_that_change_upstream_are_not_swapped_in(
         time.sleep(AGAIN)
         assert listed(standing, name)[big.filename]["hashes"]["sha256"] == big.sha256
         fetched(standing, name, big)
-    (told,) = trail(standing, "upstream.hash_change")
+    (told,) = trail(standing, "upstream.hash_change", name)
     assert told.target == f"upstream: {name}/{big.filename}"
 
 
@@ -195,7 +195,9 @@ def test_files_that_vanish_upstream_stay_for_a_while(
     time.sleep(AGAIN)
     assert set(listed(standing, name)) == {big.filename, old.filename}
     assert len(upstream.asked) > asked
-    assert {entry.action for entry in trail(standing, "upstream.shrink")} == {"upstream.shrink"}
+    assert {entry.action for entry in trail(standing, "upstream.shrink", name)} == {
+        "upstream.shrink"
+    }
 
 
 @pytest.mark.parametrize("theirs", [True, False], ids=["passed on", "made"])
