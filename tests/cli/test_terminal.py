@@ -85,7 +85,9 @@ def test_long_work_is_interrupted_and_goes_on(desk: Desk) -> None:
     for number in range(FILES):
         made = make_wheel(f"part-{number}", "1.0")
         (place / made.filename).write_bytes(made.content)
-    command = [str(PYPICLOUD), "migrate", "folder", "dist", "--json"]
+    # Whoever runs the tests may be deaf to it, which is inherited.
+    command = ["env", "--default-signal=INT"]
+    command += [str(PYPICLOUD), "migrate", "folder", "dist", "--json"]
     with subprocess.Popen(
         command, cwd=desk.folder, env=desk.environment, stderr=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, pipesize=4096,

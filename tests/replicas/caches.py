@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+import asyncpg
 import httpx
 
 from tests.servers import dynamodb, postgresql, redis
@@ -18,6 +19,7 @@ from tests.servers.running import Running, stop
 from tests.servers.s3 import start_ministack
 
 PREFIX = "pypicloud"
+ATTEMPTS = 5
 
 
 class SharedCache(Protocol):
@@ -90,7 +92,11 @@ class PostgreSQL(_Frozen):
             "WHERE tablename LIKE 'pypicloud_cache_%' LOOP "
             "EXECUTE 'DROP TABLE ' || quote_ident(one); END LOOP; END $$"
         )
-        asyncio.run(postgresql.execute(self._running, statement))
+        for _ in range(ATTEMPTS):
+            with suppress(asyncpg.DeadlockDetectedError):  # with somebody who reads these tables
+                asyncio.run(postgresql.execute(self._running, statement))
+                return
+        raise AssertionError("the tables could not be dropped")
 
 
 class Redis(_Frozen):
