@@ -47,10 +47,12 @@ async def _chunks(path: Path) -> AsyncGenerator[bytes]:
 
 
 async def _read(descriptor: int) -> AsyncGenerator[bytes]:
-    at = 0
-    while chunk := await asyncio.to_thread(os.pread, descriptor, CHUNK, at):
+    at, chunk = 0, await asyncio.to_thread(os.pread, descriptor, CHUNK, 0)
+    while chunk:
         yield chunk
         at += len(chunk)
+        short = len(chunk) < CHUNK
+        chunk = b"" if short else await asyncio.to_thread(os.pread, descriptor, CHUNK, at)
 
 
 def _opened(path: Path) -> tuple[BinaryIO, bytes]:
