@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -49,11 +50,15 @@ def slowly(part: str, *, after: float = 0.0, slow: float = 0.0) -> Fault:
     return fault
 
 
-def holder(folder: Path) -> int:
-    """The process whose turn it is; waits until there is one."""
+def holder(folder: Path, what: str) -> int:
+    """The process whose turn it is to ask for something; waits until there is one.
+
+    Another one may be about a page meanwhile.
+    """
+    key = hashlib.sha256(what.encode()).hexdigest()
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        for path in folder.rglob("upstream/turns/*"):
+        for path in folder.rglob(f"upstream/turns/{key}*"):
             try:
                 return int(json.loads(path.read_bytes())["holder"]["pid"])
             except (FileNotFoundError, ValueError):
@@ -147,7 +152,7 @@ def test_the_process_that_leads_is_killed(
             urls = [stack.enter_context(replica(tmp_path, upstream, WORKERS="2")).url] * 2
         with ThreadPoolExecutor(READERS) as pool:
             asked = [pool.submit(persistent, urls[:: 1 - n % 2 * 2], path) for n in range(READERS)]
-            leader = holder_of(upstream, path, tmp_path)
+            leader = holder_of(upstream, path, tmp_path, f"file {name}/{big.filename}")
             time.sleep(0.5)
             os.kill(leader, signal.SIGKILL)
             killed.set()
@@ -155,10 +160,10 @@ def test_the_process_that_leads_is_killed(
     assert len(upstream.paths(path)) == 2
 
 
-def holder_of(upstream: Upstream, path: str, folder: Path) -> int:
+def holder_of(upstream: Upstream, path: str, folder: Path, what: str) -> int:
     """Who asked the upstream for a file."""
     deadline = time.monotonic() + PATIENCE
     while not upstream.paths(path):
         assert time.monotonic() < deadline, "nobody asks"
         time.sleep(0.01)
-    return holder(folder)
+    return holder(folder, what)
