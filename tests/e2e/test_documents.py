@@ -193,7 +193,7 @@ async def test_every_command_of_the_replicas(sandbox: Sandbox, shop: Server) -> 
 
 def test_every_how_to_is_followed() -> None:
     """None is there whose commands nobody runs."""
-    marks = test_every_command_of_a_how_to.pytestmark  # type: ignore[attr-defined]
+    marks = test_every_command_of_a_how_to.pytestmark  # type: ignore[attr-defined]  # by pytest
     followed = {str(values[0]) for mark in marks for values in mark.args[1]}
     assert {page.stem for page in HOW_TO.glob("*.md")} == followed | {"replicas"}
 

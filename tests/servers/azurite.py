@@ -9,13 +9,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import trustme
 from azure.core.exceptions import AzureError, ResourceExistsError
-from azure.storage.blob import ContainerClient
+from azure.storage.blob import (
+    AccountSasPermissions,
+    ContainerClient,
+    ResourceTypes,
+    generate_account_sas,
+)
 
 from tests.servers.running import INSTALLED, NODE, Running, launch, shared
 
@@ -205,3 +211,14 @@ def identity_endpoint() -> Iterator[IdentityEndpoint]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def sas(permission: str) -> str:
+    """A SAS token of the account that gives so much."""
+    return generate_account_sas(
+        ACCOUNT,
+        KEY,
+        ResourceTypes(service=True, container=True, object=True),
+        AccountSasPermissions.from_string(permission),  # type: ignore[no-untyped-call]  # theirs
+        datetime.now(UTC) + timedelta(hours=1),
+    )

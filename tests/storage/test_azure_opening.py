@@ -6,12 +6,11 @@ import base64
 import logging
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from ulid import ULID
 
 from app import errors
@@ -20,7 +19,7 @@ from app.storage.azure.account import account_of
 from app.storage.options.azure import AzureOptions
 from app.testing.storage import content, listed, put
 from tests.servers import azurite
-from tests.servers.azurite import ACCOUNT, CONTAINER, KEY, AzuriteServer
+from tests.servers.azurite import ACCOUNT, CONTAINER, KEY, AzuriteServer, sas
 from tests.servers.faults import between
 from tests.servers.plans import Answer, Rule
 from tests.servers.running import free_ports
@@ -34,17 +33,6 @@ QUICK = {"connect_timeout": "1 s", "read_timeout": "1 s", "attempts": 2}
 def server() -> AzuriteServer:
     """The shared store."""
     return azurite.azurite()
-
-
-def sas(permission: str) -> str:
-    """A SAS token of the account that gives so much."""
-    return generate_account_sas(
-        ACCOUNT,
-        KEY,
-        ResourceTypes(service=True, container=True, object=True),
-        AccountSasPermissions.from_string(permission),  # type: ignore[no-untyped-call]  # theirs
-        datetime.now(UTC) + timedelta(hours=1),
-    )
 
 
 async def refused(url: str, options: Mapping[str, Any]) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from ulid import ULID
 
 from app import errors, plugins
@@ -16,7 +14,7 @@ from app.storage import s3 as s3_storage
 from app.storage.probe import for_reading
 from app.testing.storage import content, listed
 from tests.servers import azurite, gcs, s3
-from tests.servers.azurite import ACCOUNT, KEY
+from tests.servers.azurite import sas
 from tests.servers.gcs_front import FORBIDDEN
 from tests.servers.s3_small import refusal, small_store
 
@@ -43,17 +41,6 @@ def of_gcs() -> Store:
     server = gcs.gcs()
     viewer = {**server.options, "service_account_file": server.credentials("viewer")}
     return "gs://packages", server.options, viewer, "roles/storage.objectUser"
-
-
-def sas(permission: str) -> str:
-    """A token of the account that gives so much."""
-    return generate_account_sas(
-        ACCOUNT,
-        KEY,
-        ResourceTypes(service=True, container=True, object=True),
-        AccountSasPermissions.from_string(permission),  # type: ignore[no-untyped-call]  # theirs
-        datetime.now(UTC) + timedelta(hours=1),
-    )
 
 
 def of_azure() -> Store:

@@ -23,11 +23,11 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 FIRST, SECOND = {"sha256": "1" * 64}, {"sha256": "2" * 64}
 
 
-def file(number: int = 1, hashes: dict[str, str] = FIRST, **more: object) -> Entry:
+def file(number: int = 1, hashes: dict[str, str] = FIRST, **more: Any) -> Entry:
     """A file of a page."""
     filename = f"demo-{number}.0.tar.gz"
-    said = {"url": f"https://upstream.example/{filename}", "hashes": hashes, **more}
-    return Entry(filename=filename, version=f"{number}.0", kind=Kind.SDIST, **said)  # type: ignore[arg-type]
+    said: dict[str, Any] = {"url": f"https://upstream.example/{filename}", "hashes": hashes, **more}
+    return Entry(filename=filename, version=f"{number}.0", kind=Kind.SDIST, **said)
 
 
 def said(*entries: Entry) -> Record:
